@@ -1,0 +1,113 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "krakend/cluster/hosts.h"
+#include "krakend/core/digest.h"
+#include "krakend/core/log.h"
+#include "krakend/core/metainfo.h"
+#include "krakend/core/peer.h"
+#include "krakend/http/client.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/content.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/random.h"
+
+namespace krakend::api {
+
+/// Typed calls to one origin (contract http-api §4). Error::http_status carries an unexpected status; not_found for
+/// 404, pending for 202, already_exists for 409.
+class OriginClient {
+ public:
+  OriginClient(http::Client& client, std::string host);
+  const std::string& host() const { return host_; }
+  Task<Result<std::vector<std::string>>> locations(Digest digest);
+  Task<Result<uint64_t>> stat(std::string ns, Digest digest, bool local = false);
+  Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest);
+  Task<Result<PeerContext>> peer_context();
+  /// Feeds the blob into `sink`.
+  Task<Result<void>> download(std::string ns, Digest digest, io::ByteSink& sink);
+  /// Start, patch in chunks of at most 32 MiB, commit; 409 at any step is success.
+  Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
+  /// The same between origins of one cluster: the receiver writes back after `delay` and does not replicate (§4.8).
+  Task<Result<void>> duplicate(std::string ns, Digest digest, io::FilePtr file, uint64_t size, Duration delay);
+  /// A blob that is in the backend already: the receiver only keeps it (§4.9).
+  Task<Result<void>> transfer(Digest digest, io::FilePtr file, uint64_t size);
+  Task<Result<void>> remove(Digest digest);
+  Task<Result<void>> ready();
+
+ private:
+  struct UploadPaths;
+  Task<Result<void>> upload_to(UploadPaths paths, io::FilePtr file, uint64_t size);
+
+  http::Client& client_;
+  std::string host_;
+};
+
+/// The origins as a cluster: every call asks any origin for the owners of the digest, then talks to these, by the
+/// reference's rules for order, failover and polling (contract http-api §11.2, §11.3). Locations are cached 10 s.
+class OriginCluster {
+ public:
+  struct Services {
+    io::Loop& loop;
+    http::Client& client;
+    io::Clock& clock;
+    io::Random& random;
+  };
+  OriginCluster(Services services, std::vector<std::string> hosts, Logger log);
+  ~OriginCluster();
+  /// Ends what peers() still has under way; whoever calls peers() awaits this before destruction.
+  Task<> stop();
+  Task<Result<std::vector<std::string>>> locations(Digest digest);
+  Task<Result<uint64_t>> stat(std::string ns, Digest digest);
+  /// pending is passed on, not waited for.
+  Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest);
+  /// Polls while an origin fetches the blob. The sink must accept the bytes from the start again when an origin fails
+  /// half-way: `restart` is called before each attempt and returns the sink to use.
+  Task<Result<void>> download(std::string ns, Digest digest, std::function<Result<io::ByteSink*>()> restart);
+  Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
+  /// Owners of the digest as peers (origin:true, complete:true); contexts are cached 10 s, failures 1 min.
+  Task<Result<std::vector<PeerInfo>>> peers(Digest digest);
+  /// Whether one origin, picked at random among the owners of a random digest, is ready.
+  Task<Result<void>> ready();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Tags at the build-index (contract http-api §6). Hosts in random order, the next one on a network error.
+class TagClient {
+ public:
+  TagClient(http::Client& client, io::Clock& clock, io::Random& random, std::vector<std::string> hosts);
+  ~TagClient();
+  /// `tag` is "repo:tag". not_found.
+  Task<Result<Digest>> get(std::string tag);
+  Task<Result<void>> put(std::string tag, Digest digest, bool replicate);
+  /// All names under a prefix, all pages; "" lists everything.
+  Task<Result<std::vector<std::string>>> list(std::string prefix);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Trackers on a passive ring (contract p2p §15.4, §15.6).
+class TrackerClient {
+ public:
+  TrackerClient(http::Client& client, io::Clock& clock, io::Random& random, std::vector<std::string> hosts);
+  ~TrackerClient();
+  /// Polls 202 (1 s × 1.3 up to 5 s, ±5 %, 15 min); an answer that is still pending then is an error.
+  Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest);
+  Task<Result<AnnounceResponse>> announce(AnnounceRequest request);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace krakend::api

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "krakend/core/log.h"
+#include "krakend/http/client.h"
+#include "krakend/http/server.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/disk.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/net.h"
+#include "krakend/io/random.h"
+
+namespace krakend::api {
+
+/// What every role gets from the composition root. Only role constructors take the bundle; classes below them take
+/// just what they use. All of it outlives the role. `client` and `log` are the role's own.
+struct Services {
+  io::Loop& loop;
+  io::Clock& clock;
+  io::Random& random;
+  io::Net& net;
+  io::Disk& disk;
+  http::Server& server;
+  http::Client& client;
+  Logger log;
+};
+
+}  // namespace krakend::api

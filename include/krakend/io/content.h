@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "krakend/core/result.h"
+#include "krakend/io/disk.h"
+#include "krakend/io/task.h"
+
+namespace krakend::io {
+
+/// Takes bytes in order, on the pool. An error ends the transfer that feeds it.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  virtual Result<void> write(std::span<const std::byte> data) = 0;
+};
+
+/// Bytes of known size in one file that may still be arriving. Loop thread.
+class Content {
+ public:
+  virtual ~Content() = default;
+  virtual uint64_t size() const = 0;
+  virtual FilePtr file() const = 0;
+  /// Waits until the byte at `offset` (< size) may be sent, and tells where the run of bytes that may be sent
+  /// ends (> offset). An error is final: the bytes will not come.
+  virtual Task<Result<uint64_t>> ready(uint64_t offset) = 0;
+};
+using ContentPtr = std::shared_ptr<Content>;
+
+/// A file that is all there.
+class FileContent final : public Content {
+ public:
+  FileContent(FilePtr file, uint64_t size) : file_(std::move(file)), size_(size) {}
+  uint64_t size() const override { return size_; }
+  FilePtr file() const override { return file_; }
+  Task<Result<uint64_t>> ready(uint64_t /*offset*/) override { co_return size_; }
+
+ private:
+  FilePtr file_;
+  uint64_t size_;
+};
+
+}  // namespace krakend::io

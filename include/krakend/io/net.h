@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "krakend/core/result.h"
+#include "krakend/core/time.h"
+#include "krakend/io/content.h"
+#include "krakend/io/disk.h"
+#include "krakend/io/task.h"
+
+namespace krakend::io {
+
+struct Address {
+  std::string host;  ///< numeric ip, or a name for connect()
+  uint16_t port = 0;
+
+  bool operator==(const Address&) const = default;
+  std::string str() const;
+  /// "host:port"; brackets around IPv6.
+  static Result<Address> parse(std::string_view text);
+};
+
+/// One TCP connection. Loop thread; at most one read-side and one write-side operation at a time. Large
+/// transfers (receive, receive_file, send_file) wait for readiness on the loop and move the bytes on the pool
+/// with a buffer that belongs to the pool thread, so a connection holds no memory while it waits.
+class Stream {
+ public:
+  /// Closes the socket. No operation may be in flight; a coroutine that awaits one keeps the stream alive.
+  virtual ~Stream() = default;
+
+  /// 0 bytes: the other side has closed its half.
+  virtual Task<Result<size_t>> read_some(std::span<std::byte> out) = 0;
+  /// Writes all of `data`. `more`: further bytes follow at once (MSG_MORE).
+  virtual Task<Result<void>> write(std::span<const std::byte> data, bool more = false) = 0;
+
+  /// Waits until bytes are there, then feeds what has arrived into `sink`, at most `max` bytes. Returns how
+  /// many; 0 is the end of the stream. An error of the sink is returned as it is.
+  virtual Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) = 0;
+  /// Receives exactly `length` bytes to `offset` of `file`; the value is their CRC-32. Early end: network.
+  virtual Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length) = 0;
+  virtual Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) = 0;
+
+  /// Ends all operations on both sides, now and later, with an error; idempotent. The descriptor stays
+  /// reserved until the destructor, because a pool thread may be using it.
+  virtual void shutdown() noexcept = 0;
+  /// Bytes moved so far: how a watchdog sees progress inside a long operation.
+  virtual uint64_t bytes_received() const = 0;
+  virtual uint64_t bytes_sent() const = 0;
+  virtual const Address& peer() const = 0;
+  virtual const Address& local() const = 0;
+};
+using StreamPtr = std::shared_ptr<Stream>;
+
+/// Reads until `out` is full; an early end is an error of code network.
+Task<Result<void>> read_exact(Stream& stream, std::span<std::byte> out);
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// The next connection. Lack of descriptors or memory is waited out inside; an error means close() was
+  /// called.
+  virtual Task<Result<StreamPtr>> accept() = 0;
+  virtual const Address& local() const = 0;
+  virtual void close() noexcept = 0;
+};
+
+class Net {
+ public:
+  virtual ~Net() = default;
+  virtual Task<Result<StreamPtr>> connect(const Address& to, Duration timeout) = 0;
+  /// Port 0 picks a free one. The error names the address and, for a port in use, the way out.
+  virtual Result<std::unique_ptr<Listener>> listen(const Address& at) = 0;
+};
+
+}  // namespace krakend::io

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "krakend/core/digest.h"
+#include "krakend/core/log.h"
+#include "krakend/core/metainfo.h"
+#include "krakend/core/peer.h"
+#include "krakend/core/time.h"
+#include "krakend/core/units.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/content.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/net.h"
+#include "krakend/io/random.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::p2p {
+
+/// What the engine needs of a tracker; the role implements it over api::TrackerClient.
+class Tracker {
+ public:
+  virtual ~Tracker() = default;
+  /// not_found: no origin has the blob. Waits while an origin is still fetching it.
+  virtual Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest) = 0;
+  virtual Task<Result<AnnounceResponse>> announce(AnnounceRequest request) = 0;
+};
+
+/// YAML `scheduler` (contract p2p §7–§10). Names follow the YAML keys.
+struct EngineOptions {
+  /// Connections per torrent, dialled and accepted together (connstate.max_open_conn).
+  unsigned max_open_conn = 40;
+  /// How many of them are dialled by this side: newcomers must find room.
+  unsigned max_dial = 16;
+  /// How long a pair that failed is left alone (connstate.blacklist_duration).
+  Duration blacklist_duration = 30s;
+  Duration handshake_timeout = 5s;
+  /// Outstanding piece requests to an agent and to an origin (dispatch.*).
+  unsigned pipeline_limit = 3;
+  unsigned origin_pipeline_limit = 5;
+  /// A requested piece of which no byte arrives for this long is asked for elsewhere and the peer is dropped.
+  Duration stall_timeout = 2s;
+  /// An incomplete torrent without progress fails its readers after this.
+  Duration leecher_tti = 5min;
+  Duration seeder_tti = 5min;
+  /// Idle connections are closed after this.
+  Duration conn_tti = 30s;
+};
+
+struct EngineSelf {
+  PeerId peer_id;
+  std::string ip;  ///< announced
+  int port = 0;    ///< announced and listened on; 0 picks a free one
+  std::string listen_host = "0.0.0.0";
+  bool origin = false;
+};
+
+/// Where the bytes of one answer came from.
+enum class Source { disk, swarm };
+
+/// A blob that can be read: complete on disk, or arriving from the swarm. The last bytes of an arriving blob are
+/// held back until the SHA-256 of the whole has matched.
+struct OpenedBlob {
+  io::ContentPtr content;
+  Source source = Source::disk;
+};
+
+struct PeerStatus {
+  PeerId peer_id;
+  std::string address;
+  bool origin = false;
+  bool opener = false;  ///< we dialled
+  uint32_t pieces = 0;  ///< that the peer has
+  uint64_t bytes_received = 0;
+  uint64_t bytes_sent = 0;
+  unsigned requests = 0;  ///< outstanding, ours
+};
+
+struct TorrentStatus {
+  Digest digest;
+  InfoHash info_hash;
+  std::string ns;
+  uint64_t length = 0;
+  uint32_t pieces = 0;
+  uint32_t pieces_have = 0;
+  bool complete = false;
+  uint64_t bytes_from_origins = 0;
+  uint64_t bytes_from_peers = 0;
+  uint64_t bytes_sent = 0;
+  uint64_t retries = 0;
+  double seconds = 0;
+  std::vector<PeerStatus> peers;
+};
+
+/// The swarm engine of one peer identity: torrents, connections, the P2P listener. Loop thread.
+class Engine {
+ public:
+  struct Services {
+    io::Loop& loop;
+    io::Clock& clock;
+    io::Random& random;
+    io::Net& net;
+    storage::BlobStore& store;
+  };
+  /// `tracker` may be null (origins do not announce and never fetch). It must outlive the engine.
+  Engine(Services services, EngineSelf self, EngineOptions options, Tracker* tracker, Logger log);
+  ~Engine();
+
+  /// Starts the P2P listener. Returns the bound address.
+  Result<io::Address> start();
+  /// Announced identity; the port is known after start().
+  const EngineSelf& self() const;
+  /// Closes everything; readers fail with cancelled. Partial blobs are kept.
+  Task<> stop();
+
+  /// Opens a blob for reading, from disk or by joining its swarm. Returns as soon as its size is known; concurrent
+  /// calls for one digest are one download. not_found; no_space; errors of the tracker as they are.
+  Task<Result<OpenedBlob>> open(std::string ns, Digest digest);
+  /// Size of a blob without downloading it: from disk or metainfo.
+  Task<Result<uint64_t>> size(std::string ns, Digest digest);
+  /// Stops leeching or seeding and deletes the local copy; success when there was none.
+  Task<Result<void>> remove(Digest digest);
+  std::vector<TorrentStatus> torrents() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+/// JSON of GET /x/torrents.
+std::string torrents_json(const std::vector<TorrentStatus>& torrents);
+
+}  // namespace krakend::p2p

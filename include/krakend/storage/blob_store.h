@@ -1,0 +1,154 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "krakend/core/bitfield.h"
+#include "krakend/core/digest.h"
+#include "krakend/core/hash.h"
+#include "krakend/core/log.h"
+#include "krakend/core/metainfo.h"
+#include "krakend/io/content.h"
+#include "krakend/io/disk.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/random.h"
+#include "krakend/io/task.h"
+
+namespace krakend::storage {
+
+/// Directories of one store, all on one file system. Layout on disk: contract core-formats §14–§17.
+///   <cache_dir>/aa/bb/<hex>/{data,_torrentmeta,_status,_persist}   complete blobs
+///   <download_dir>/aa/bb/<hex>/{data,_torrentmeta,_status}         partial blobs
+///   <upload_dir>/<uuid>/data                                       uploads; wiped when the store opens
+struct StoreOptions {
+  std::string cache_dir;
+  std::string download_dir;
+  std::string upload_dir;
+  /// Uploads at once; beyond: unavailable.
+  size_t max_uploads = 10'000;
+};
+
+/// A complete blob, open: its bytes stay readable for as long as this lives, even when it is removed meanwhile.
+class Blob final : public io::Content {
+ public:
+  Blob(Digest digest, io::FilePtr file, uint64_t size) : digest_(digest), file_(std::move(file)), size_(size) {}
+  const Digest& digest() const { return digest_; }
+  uint64_t size() const override { return size_; }
+  io::FilePtr file() const override { return file_; }
+  Task<Result<uint64_t>> ready(uint64_t /*offset*/) override { co_return size_; }
+
+ private:
+  Digest digest_;
+  io::FilePtr file_;
+  uint64_t size_;
+};
+using BlobPtr = std::shared_ptr<Blob>;
+
+class BlobStore;
+
+/// A blob that is being written by a client. SHA-256 and piece sums are computed while the bytes pass, as long as
+/// they come in order; otherwise commit reads the file once. Loop thread; one writer at a time (the caller's duty).
+class Upload {
+ public:
+  ~Upload();
+  const std::string& id() const { return id_; }
+  /// End of what has been written, in bytes.
+  uint64_t size() const;
+  /// A sink that writes from `offset` on (gaps read as zeros). Use it for one transfer, then let it go. The upload
+  /// must outlive it.
+  std::unique_ptr<io::ByteSink> writer(uint64_t offset);
+  /// The digest of all bytes so far.
+  Task<Result<Digest>> digest();
+  /// Verifies that the bytes have digest `expected` (else corrupt: "computed digest … doesn't match expected value
+  /// …"), stores metainfo with `piece_length` beside them, makes them durable and visible as a complete blob.
+  /// already_exists when the store has it: the value of the error path is the same blob, open it. The upload is
+  /// gone afterwards in every case.
+  Task<Result<BlobPtr>> commit(Digest expected, uint64_t piece_length);
+  /// Removes the upload.
+  Task<> discard();
+
+ private:
+  friend class BlobStore;
+  struct State;
+  explicit Upload(std::shared_ptr<State> state);
+  std::string id_;
+  std::shared_ptr<State> state_;
+};
+using UploadPtr = std::shared_ptr<Upload>;
+
+/// A blob that arrives in pieces. The file has its full length from the start; the bitmap survives a restart. Loop
+/// thread.
+class PartialBlob {
+ public:
+  ~PartialBlob();
+  const MetaInfo& metainfo() const;
+  const Bitfield& have() const;
+  io::FilePtr file() const;
+  /// The bytes of the piece are in the file and match their sum: remembers it on disk, then in have().
+  Task<Result<void>> mark(PieceIndex index);
+  /// Forgets pieces (their bytes were found wrong).
+  Task<Result<void>> unmark(const std::vector<PieceIndex>& pieces);
+  /// All pieces are there and the whole was verified: durable, then visible as a complete blob with metainfo and
+  /// bitmap beside it.
+  Task<Result<BlobPtr>> commit();
+  /// Deletes it from disk.
+  Task<> discard();
+
+ private:
+  friend class BlobStore;
+  struct State;
+  explicit PartialBlob(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+using PartialBlobPtr = std::shared_ptr<PartialBlob>;
+
+/// Content-addressed blobs on local disk, shared by all roles of the process. Loop thread; all disk work happens on
+/// the pool. One BlobStore per set of directories.
+class BlobStore {
+ public:
+  BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log);
+  ~BlobStore();
+
+  /// Makes the directories and wipes uploads. The error names the directory and what to do. Blocks: before the loop
+  /// runs.
+  Result<void> open_directories();
+
+  /// A complete blob; not_found.
+  Task<Result<BlobPtr>> open(Digest digest);
+  Task<Result<uint64_t>> size(Digest digest);
+  /// not_found when the blob or its metainfo is missing.
+  Task<Result<MetaInfo>> metainfo(Digest digest);
+  /// Overwrites the metainfo of a complete blob with one of another piece length, reading the blob once.
+  Task<Result<MetaInfo>> make_metainfo(Digest digest, uint64_t piece_length);
+  /// conflict while the persist flag is set; not_found.
+  Task<Result<void>> remove(Digest digest);
+  /// The "not yet written back" flag (_persist) of a complete blob.
+  Task<Result<void>> set_persist(Digest digest, bool persist);
+  Task<Result<bool>> persist(Digest digest);
+  /// Path of a complete blob's data, for backends that link instead of copying.
+  std::string data_path(const Digest& digest) const;
+
+  Task<Result<UploadPtr>> create_upload();
+  /// An upload of this process by its id.
+  UploadPtr find_upload(std::string_view id) const;
+
+  /// Opens or creates the partial blob for `info`. What an earlier run verified is still there, provided it was cut
+  /// the same way. already_exists: the blob is complete; no_space: its bytes do not fit on the disk.
+  Task<Result<PartialBlobPtr>> open_partial(const MetaInfo& info);
+  /// Metainfo of a partial blob left by an earlier run; not_found.
+  Task<Result<MetaInfo>> partial_metainfo(Digest digest);
+  /// Drops a partial blob that no PartialBlob holds; nothing there is success.
+  Task<Result<void>> remove_partial(Digest digest);
+
+ private:
+  friend class Upload;
+  friend class PartialBlob;
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace krakend::storage

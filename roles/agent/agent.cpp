@@ -1,0 +1,79 @@
+#include "roles/agent/agent.h"
+
+#include <utility>
+
+#include "krakend/api/clients.h"
+#include "roles/agent/agent_api.h"
+#include "roles/agent/readiness.h"
+#include "roles/agent/swarm_transfer.h"
+#include "roles/agent/tracker_link.h"
+
+namespace krakend::agent {
+
+struct Agent::Impl {
+  Impl(api::Services services_in, storage::BlobStore& store, AgentOptions options_in)
+      : services(services_in),
+        options(std::move(options_in)),
+        trackers(services.client, services.clock, services.random, options.trackers),
+        tags(services.client, services.clock, services.random, options.build_indexes),
+        tracker_link(trackers),
+        engine({services.loop, services.clock, services.random, services.net, store}, options.p2p,
+               options.scheduler, &tracker_link, services.log.module("p2p")),
+        transfer(engine, tags),
+        handler(services.loop, transfer, {}, services.log.module("registry")),
+        readiness(services.client, services.random, options.build_indexes, options.trackers),
+        agent_api(engine, tags, readiness) {}
+
+  Result<io::Address> listen_registry() {
+    http::Router router;
+    agent_api.add_health(router);
+    router.fallback([this](http::Request& request) { return handler.handle(request); });
+    http::ListenOptions listen;
+    listen.name = "registry";
+    listen.address = options.registry_listen;
+    return services.server.listen(std::move(listen), std::move(router));
+  }
+
+  Result<io::Address> listen_server() {
+    http::Router router;
+    agent_api.add_health(router);
+    agent_api.add_api(router);
+    http::ListenOptions listen;
+    listen.name = "agent-server";
+    listen.address = options.server_listen;
+    return services.server.listen(std::move(listen), std::move(router));
+  }
+
+  api::Services services;
+  AgentOptions options;
+  api::TrackerClient trackers;
+  api::TagClient tags;
+  TrackerLink tracker_link;
+  p2p::Engine engine;
+  SwarmTransfer transfer;
+  registry::RegistryHandler handler;
+  Readiness readiness;
+  AgentApi agent_api;
+};
+
+Agent::Agent(api::Services services, storage::BlobStore& store, AgentOptions options)
+    : impl_(std::make_unique<Impl>(services, store, std::move(options))) {}
+
+Agent::~Agent() = default;
+
+Result<Agent::Bound> Agent::start() {
+  auto p2p = impl_->engine.start();
+  if (!p2p) return propagate(p2p);
+  auto registry = impl_->listen_registry();
+  if (!registry) return propagate(registry);
+  auto server = impl_->listen_server();
+  if (!server) return propagate(server);
+  return Bound{*registry, *server, *p2p};
+}
+
+Task<> Agent::stop() {
+  impl_->agent_api.drain();
+  co_await impl_->engine.stop();
+}
+
+}  // namespace krakend::agent

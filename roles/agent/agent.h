@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "krakend/api/services.h"
+#include "krakend/p2p/engine.h"
+#include "krakend/registry/registry.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::agent {
+
+struct AgentOptions {
+  io::Address registry_listen;
+  io::Address server_listen;
+  std::vector<std::string> trackers;
+  std::vector<std::string> build_indexes;
+  p2p::EngineSelf p2p;
+  p2p::EngineOptions scheduler;
+};
+
+/// The registry on each host: answers pulls from the local store or the swarm, and seeds what it has
+/// (contract http-api §7, §9).
+class Agent {
+ public:
+  Agent(api::Services services, storage::BlobStore& store, AgentOptions options);
+  ~Agent();
+  struct Bound {
+    io::Address registry;
+    io::Address server;
+    io::Address p2p;
+  };
+  Result<Bound> start();
+  Task<> stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace krakend::agent

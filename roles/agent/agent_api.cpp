@@ -1,0 +1,79 @@
+#include "roles/agent/agent_api.h"
+
+#include <string>
+#include <utility>
+
+#include "krakend/api/requests.h"
+#include "krakend/registry/registry.h"
+#include "roles/agent/swarm_transfer.h"
+
+namespace krakend::agent {
+
+namespace {
+
+http::Response bad_digest(const Error& error) {
+  return http::text_response(400, fmt::format("parse digest: {}", error.message));
+}
+
+/// The status codes of the agent API: absent is an empty 404, whatever else fails is 500.
+http::Response failure(const Error& error) {
+  if (error.code == Errc::not_found) return http::text_response(404);
+  return http::text_response(500, error.message);
+}
+
+}  // namespace
+
+void AgentApi::add_health(http::Router& router) {
+  router.add("GET", "/health", [this](http::Request&) { return health(); });
+  router.add("GET", "/readiness", [this](http::Request&) { return ready(); });
+}
+
+void AgentApi::add_api(http::Router& router) {
+  router.add("GET", "/tags/{tag}", [this](http::Request& request) { return tag(request); });
+  router.add("GET", "/namespace/{namespace}/blobs/{digest}",
+             [this](http::Request& request) { return blob(request); });
+  router.add("DELETE", "/blobs/{digest}", [this](http::Request& request) { return remove(request); });
+  router.add("GET", "/x/torrents", [this](http::Request&) { return torrents(); });
+}
+
+// An answer at all means that the loop, and with it the engine, is alive.
+Task<http::Response> AgentApi::health() {
+  co_return http::text_response(200, "OK");
+}
+
+Task<http::Response> AgentApi::ready() {
+  if (draining_) co_return http::text_response(503, "shutting down");
+  std::string failures = co_await readiness_.failures();
+  if (!failures.empty()) co_return http::text_response(503, std::move(failures));
+  co_return http::text_response(200, "OK");
+}
+
+Task<http::Response> AgentApi::tag(http::Request& request) {
+  auto digest = co_await tags_.get(api::param(request, "tag"));
+  if (!digest) co_return failure(digest.error());
+  co_return http::text_response(200, digest->str());
+}
+
+Task<http::Response> AgentApi::blob(http::Request& request) {
+  const auto digest = Digest::parse_any(api::param(request, "digest"));
+  if (!digest) co_return bad_digest(digest.error());
+  auto opened = co_await engine_.open(api::param(request, "namespace"), *digest);
+  if (!opened) co_return failure(opened.error());
+  co_return registry::content_response(request, std::move(opened->content), *digest,
+                                       source_name(opened->source));
+}
+
+Task<http::Response> AgentApi::remove(http::Request& request) {
+  const auto digest = Digest::parse_any(api::param(request, "digest"));
+  if (!digest) co_return bad_digest(digest.error());
+  auto removed = co_await engine_.remove(*digest);
+  if (!removed && removed.error().code != Errc::not_found)
+    co_return http::text_response(500, removed.error().message);
+  co_return http::text_response(200);
+}
+
+Task<http::Response> AgentApi::torrents() {
+  co_return http::json_response(200, p2p::torrents_json(engine_.torrents()));
+}
+
+}  // namespace krakend::agent

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "krakend/api/clients.h"
+#include "krakend/p2p/engine.h"
+#include "krakend/registry/registry.h"
+
+namespace krakend::agent {
+
+/// Value of X-Krakend-Source.
+std::string_view source_name(p2p::Source source);
+
+/// The agent's registry reads blobs from its disk or the swarm, with the repository as namespace, and tags
+/// from the build-index. It never writes. Loop thread.
+class SwarmTransfer final : public registry::Transfer {
+ public:
+  SwarmTransfer(p2p::Engine& engine, api::TagClient& tags) : engine_(engine), tags_(tags) {}
+
+  Task<Result<uint64_t>> stat(std::string repo, Digest digest) override;
+  Task<Result<registry::OpenedBlob>> open(std::string repo, Digest digest) override;
+  Task<Result<Digest>> get_tag(std::string repo, std::string tag) override;
+  Task<Result<std::vector<std::string>>> list_tags(std::string repo) override;
+  Task<Result<std::vector<std::string>>> list_repositories() override;
+
+  bool writable() const override { return false; }
+  Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
+  Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
+  Task<Result<storage::UploadPtr>> create_upload() override;
+
+ private:
+  p2p::Engine& engine_;
+  api::TagClient& tags_;
+};
+
+}  // namespace krakend::agent

@@ -1,0 +1,197 @@
+#include "roles/build_index/build_index.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "krakend/api/clients.h"
+#include "krakend/api/requests.h"
+#include "krakend/io/task_group.h"
+#include "roles/build_index/dependency_resolver.h"
+#include "roles/build_index/listing.h"
+#include "roles/build_index/tag_store.h"
+
+namespace krakend::build_index {
+namespace {
+
+/// Bodies of the duplicate calls; the larger one lists the dependencies of an image.
+constexpr uint64_t max_duplicate_body = 1 * MiB;
+
+std::string pick_origin(const std::vector<std::string>& origins, io::Random& random) {
+  return origins.empty() ? std::string() : origins[random.below(origins.size())];
+}
+
+/// The reference answers 500 for whatever goes wrong behind a well-formed request.
+http::Response server_error(const Error& error) { return api::error_with_status(500, error); }
+
+}  // namespace
+
+struct BuildIndex::Impl {
+  Impl(api::Services s, backend::Backends& backends, BuildIndexOptions o)
+      : services(std::move(s)),
+        options(std::move(o)),
+        log(services.log.module("build_index")),
+        origins({services.loop, services.client, services.clock, services.random}, options.origins, log),
+        origin_address(pick_origin(options.origins, services.random)),
+        tasks(services.loop, log),
+        tags(backends),
+        resolver({services.loop, services.clock, services.random, tasks, origins}) {}
+
+  http::Router router();
+  Task<http::Response> health(http::Request& request);
+  Task<http::Response> readiness(http::Request& request);
+  Task<http::Response> put_tag(http::Request& request);
+  Task<http::Response> get_tag(http::Request& request);
+  Task<http::Response> list(http::Request& request);
+  Task<http::Response> list_repository(http::Request& request);
+  Task<http::Response> replicate_tag(http::Request& request);
+  Task<http::Response> duplicate_put(http::Request& request);
+  Task<http::Response> duplicate_replicate(http::Request& request);
+  Task<http::Response> origin(http::Request& request);
+
+  Task<Result<void>> read_duplicate_body(http::Request& request);
+
+  api::Services services;
+  const BuildIndexOptions options;
+  Logger log;
+  api::OriginCluster origins;
+  const std::string origin_address;
+  io::TaskGroup tasks;
+  TagStore tags;
+  DependencyResolver resolver;
+};
+
+BuildIndex::BuildIndex(api::Services services, backend::Backends& backends, BuildIndexOptions options)
+    : impl_(std::make_unique<Impl>(std::move(services), backends, std::move(options))) {}
+BuildIndex::~BuildIndex() = default;
+
+Result<io::Address> BuildIndex::start() {
+  for (const auto& [regex, type] : impl_->options.tag_types) {
+    auto added = impl_->resolver.add_rule(regex, type);
+    if (!added) return propagate(added);
+  }
+  http::ListenOptions listen;
+  listen.name = "build-index";
+  listen.address = impl_->options.listen;
+  return impl_->services.server.listen(std::move(listen), impl_->router());
+}
+
+Task<> BuildIndex::stop() {
+  co_await impl_->tasks.stop();
+  co_await impl_->origins.stop();
+}
+
+http::Router BuildIndex::Impl::router() {
+  using api::bind;
+  http::Router router(http::Router::WrongMethod::method_not_allowed);
+  router.add("GET", "/health", bind(this, &Impl::health))
+      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("PUT", "/tags/{tag}/digest/{digest}", bind(this, &Impl::put_tag))
+      .add("GET", "/tags/{tag}", bind(this, &Impl::get_tag))
+      .add("HEAD", "/tags/{tag}", bind(this, &Impl::get_tag))
+      .add("GET", "/repositories/{repo}/tags", bind(this, &Impl::list_repository))
+      .add("GET", "/list/*", bind(this, &Impl::list))
+      .add("POST", "/remotes/tags/{tag}", bind(this, &Impl::replicate_tag))
+      .add("PUT", "/internal/duplicate/tags/{tag}/digest/{digest}", bind(this, &Impl::duplicate_put))
+      .add("POST", "/internal/duplicate/remotes/tags/{tag}/digest/{digest}", bind(this, &Impl::duplicate_replicate))
+      .add("GET", "/origin", bind(this, &Impl::origin));
+  return router;
+}
+
+Task<http::Response> BuildIndex::Impl::health(http::Request& /*request*/) { co_return api::ok_response(); }
+
+Task<http::Response> BuildIndex::Impl::readiness(http::Request& /*request*/) {
+  auto ready = co_await origins.ready();
+  if (!ready) co_return api::error_with_status(503, ready.error());
+  co_return api::ok_response();
+}
+
+/// Contract http-api §6.3. A tag that is put again changes; the reference keeps the old digest.
+Task<http::Response> BuildIndex::Impl::put_tag(http::Request& request) {
+  const std::string tag = api::param(request, "tag");
+  auto digest = api::digest_param(request);
+  if (!digest) co_return http::error_response(digest.error());
+  // Accepted for the sake of the callers: with no remote configured there is nothing to replicate to.
+  auto replicate = api::bool_query(request, "replicate");
+  if (!replicate) co_return http::error_response(replicate.error());
+  auto dependencies = co_await resolver.resolve(tag, *digest);
+  if (!dependencies) co_return server_error(dependencies.error());
+  auto present = co_await resolver.check(tag, std::move(*dependencies));
+  if (!present) co_return server_error(present.error());
+  auto stored = co_await tags.put(tag, *digest);
+  if (!stored) co_return server_error(stored.error());
+  log.info("tag {} is {}", tag, digest->str());
+  co_return http::text_response(200);
+}
+
+Task<http::Response> BuildIndex::Impl::get_tag(http::Request& request) {
+  auto digest = co_await tags.get(api::param(request, "tag"));
+  if (digest) co_return http::text_response(200, digest->str());
+  const Errc code = digest.error().code;
+  // A name that no backend can hold is simply not there.
+  if (code == Errc::not_found || code == Errc::invalid_argument) co_return http::text_response(404);
+  co_return server_error(digest.error());
+}
+
+Task<http::Response> BuildIndex::Impl::list(http::Request& request) {
+  auto paging = parse_paging(request.query);
+  if (!paging) co_return http::error_response(paging.error());
+  auto names = co_await tags.list(api::param(request, "*"));
+  if (!names) co_return server_error(names.error());
+  const Page page = take_page(*names, *paging);
+  co_return http::text_response(
+      200, list_response_json(request.target, request.path, *paging, page.names, page.next));
+}
+
+Task<http::Response> BuildIndex::Impl::list_repository(http::Request& request) {
+  auto paging = parse_paging(request.query);
+  if (!paging) co_return http::error_response(paging.error());
+  auto names = co_await tags.list(api::param(request, "repo") + "/_manifests/tags");
+  if (!names) co_return server_error(names.error());
+  const Page page = take_page(*names, *paging);
+  co_return http::text_response(
+      200, list_response_json(request.target, request.path, *paging, tags_of(page.names), page.next));
+}
+
+/// No remote is configured, so none matches the tag: a lookup is all there is to do (contract http-api §6.7).
+Task<http::Response> BuildIndex::Impl::replicate_tag(http::Request& request) {
+  auto digest = co_await tags.get(api::param(request, "tag"));
+  if (digest) co_return http::text_response(200);
+  if (digest.error().code == Errc::not_found) co_return http::text_response(404);
+  co_return server_error(digest.error());
+}
+
+/// The delay staggers write-backs of neighbours; here the tag is written at once, which a write-through store of
+/// the reference does too (contract http-api §6.8).
+Task<http::Response> BuildIndex::Impl::duplicate_put(http::Request& request) {
+  const std::string tag = api::param(request, "tag");
+  auto digest = api::digest_param(request);
+  if (!digest) co_return http::error_response(digest.error());
+  auto body = co_await read_duplicate_body(request);
+  if (!body) co_return server_error(body.error());
+  auto stored = co_await tags.put(tag, *digest);
+  if (!stored) co_return server_error(stored.error());
+  log.info("tag {} is {} (from a neighbour)", tag, digest->str());
+  co_return http::text_response(200);
+}
+
+Task<http::Response> BuildIndex::Impl::duplicate_replicate(http::Request& request) {
+  auto digest = api::digest_param(request);
+  if (!digest) co_return server_error(digest.error());
+  auto body = co_await read_duplicate_body(request);
+  if (!body) co_return server_error(body.error());
+  co_return http::text_response(200);
+}
+
+Task<Result<void>> BuildIndex::Impl::read_duplicate_body(http::Request& request) {
+  auto body = co_await request.body->text(max_duplicate_body);
+  if (!body) co_return propagate(body);
+  if (!nlohmann::json::parse(*body, nullptr, false).is_object())
+    co_return fail(Errc::invalid_argument, "decode body: expected a JSON object with \"delay\"");
+  co_return Result<void>{};
+}
+
+Task<http::Response> BuildIndex::Impl::origin(http::Request& /*request*/) {
+  co_return http::text_response(200, origin_address);
+}
+
+}  // namespace krakend::build_index

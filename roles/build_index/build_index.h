@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "krakend/api/services.h"
+#include "krakend/backend/backend.h"
+
+namespace krakend::build_index {
+
+enum class TagType { docker, plain };
+
+struct BuildIndexOptions {
+  io::Address listen;
+  std::vector<std::string> origins;
+  /// tag_types: regular expression over "repo:tag" → how its dependencies are found; the first match wins.
+  std::vector<std::pair<std::string, TagType>> tag_types{{".*", TagType::docker}};
+};
+
+/// Tags (contract http-api §6): put with dependency check, get, head, list, health. A put that is answered 200 is
+/// durable in the backend and visible to the next get.
+class BuildIndex {
+ public:
+  BuildIndex(api::Services services, backend::Backends& backends, BuildIndexOptions options);
+  ~BuildIndex();
+  Result<io::Address> start();
+  Task<> stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace krakend::build_index

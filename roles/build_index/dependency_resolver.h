@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "krakend/api/clients.h"
+#include "krakend/core/digest.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/random.h"
+#include "krakend/io/task_group.h"
+#include "roles/build_index/build_index.h"
+
+namespace krakend::build_index {
+
+/// What must be at the origins before a tag may point at a digest (contract core-formats §22). Loop thread.
+class DependencyResolver {
+ public:
+  struct Services {
+    io::Loop& loop;
+    io::Clock& clock;
+    io::Random& random;
+    io::TaskGroup& tasks;
+    api::OriginCluster& origins;
+  };
+  explicit DependencyResolver(Services services);
+  ~DependencyResolver();
+  /// Adds a rule: regular expression over "repo:tag" (RE2, unanchored) → type; the first match wins.
+  Result<void> add_rule(const std::string& regex, TagType type);
+
+  /// In document order, the digest itself last.
+  Task<Result<std::vector<Digest>>> resolve(std::string tag, Digest digest);
+  /// Success when the origins have all of them; the error names one that is missing.
+  Task<Result<void>> check(std::string tag, std::vector<Digest> dependencies);
+
+ private:
+  struct Rule;
+  Task<Result<std::string>> download_manifest(std::string tag, Digest digest);
+  Task<> check_one(std::string tag, Digest dependency, std::shared_ptr<Result<void>> outcome);
+
+  Services services_;
+  std::vector<std::unique_ptr<Rule>> rules_;
+};
+
+}  // namespace krakend::build_index

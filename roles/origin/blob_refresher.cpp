@@ -1,0 +1,104 @@
+#include "roles/origin/blob_refresher.h"
+
+#include <utility>
+
+#include "roles/origin/origin.h"
+
+namespace krakend::origin {
+
+BlobRefresher::BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log)
+    : services_(services), piece_lengths_(std::move(piece_lengths)), log_(std::move(log)) {}
+
+Result<backend::BackendPtr> BlobRefresher::backend_for(const std::string& ns) const {
+  auto found = services_.backends.find(ns);
+  if (!found) return fail(Errc::internal, "no backend for namespace {}: {}", ns, found.error().message);
+  return found;
+}
+
+Task<Result<uint64_t>> BlobRefresher::stat(std::string ns, Digest digest) const {
+  auto backend = backend_for(ns);
+  if (!backend) co_return propagate(backend);
+  co_return co_await (*backend)->stat(digest.hex());
+}
+
+Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest) {
+  const auto running = fetches_.find(digest);
+  if (running != fetches_.end()) co_return co_await wait_for(running->second);
+  if (const Error* failure = remembered_failure(digest)) co_return fail(*failure);
+  auto backend = backend_for(ns);
+  if (!backend) co_return propagate(backend);
+  auto size = co_await (*backend)->stat(digest.hex());
+  if (!size) co_return propagate(size);
+
+  // Another request may have started it during the stat.
+  const auto started = fetches_.find(digest);
+  if (started != fetches_.end()) co_return co_await wait_for(started->second);
+  if (fetches_.size() >= max_fetches)
+    co_return fail(Errc::unavailable, "{} fetches from backends are running already", max_fetches);
+  auto fetch = std::make_shared<Fetch>(services_.loop);
+  fetches_[digest] = fetch;
+  services_.tasks.spawn(run(fetch, *backend, digest, *size), "refresh of " + digest.str());
+  co_return co_await wait_for(fetch);
+}
+
+Task<Result<void>> BlobRefresher::wait_for(FetchPtr fetch) {
+  const TimePoint deadline = services_.clock.now() + wait_limit;
+  while (!fetch->done) {
+    const Duration left = deadline - services_.clock.now();
+    if (left <= Duration::zero()) co_return fail(Errc::pending, "being fetched from the backend");
+    co_await fetch->ended.wait_for(services_.clock, left);
+  }
+  co_return fetch->outcome;
+}
+
+Task<> BlobRefresher::run(FetchPtr fetch, backend::BackendPtr backend, Digest digest, uint64_t size) {
+  log_.info("fetching {} ({} bytes) from the backend", digest.str(), size);
+  fetch->outcome = co_await download(std::move(backend), digest, size);
+  fetch->done = true;
+  fetches_.erase(digest);
+  fetch->ended.notify_all();
+  if (!fetch->outcome) {
+    log_.warn("fetch of {} failed: {}", digest.str(), fetch->outcome.error().message);
+    remember_failure(digest, fetch->outcome.error());
+    co_return;
+  }
+  log_.info("fetched {} from the backend", digest.str());
+  co_await services_.replicator.transfer(digest);
+}
+
+Task<Result<void>> BlobRefresher::download(backend::BackendPtr backend, Digest digest, uint64_t size) {
+  const uint64_t piece_length = piece_length_for(piece_lengths_, size);
+  auto upload = co_await services_.store.create_upload();
+  if (!upload) co_return propagate(upload);
+  Result<void> received;
+  {
+    const auto sink = (*upload)->writer(0);
+    received = co_await backend->download(digest.hex(), 0, *sink);
+  }
+  if (!received) {
+    co_await (*upload)->discard();
+    co_return received;
+  }
+  auto committed = co_await (*upload)->commit(digest, piece_length);
+  if (!committed && committed.error().code != Errc::already_exists) co_return propagate(committed);
+  co_return Result<void>{};
+}
+
+const Error* BlobRefresher::remembered_failure(const Digest& digest) {
+  const auto found = failures_.find(digest);
+  if (found == failures_.end()) return nullptr;
+  if (found->second.expires > services_.clock.now()) return &found->second.error;
+  failures_.erase(found);
+  return nullptr;
+}
+
+void BlobRefresher::remember_failure(const Digest& digest, Error error) {
+  const TimePoint now = services_.clock.now();
+  if (failures_.size() >= max_failures)
+    std::erase_if(failures_, [now](const auto& entry) { return entry.second.expires <= now; });
+  // Still full of fresh ones: one less is remembered, and merely fetched again.
+  if (failures_.size() >= max_failures) failures_.erase(failures_.begin());
+  failures_[digest] = Failure{std::move(error), now + failure_memory};
+}
+
+}  // namespace krakend::origin

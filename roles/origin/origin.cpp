@@ -1,0 +1,132 @@
+#include "roles/origin/origin.h"
+
+#include <utility>
+
+#include "krakend/api/requests.h"
+#include "krakend/cluster/hosts.h"
+#include "krakend/io/task_group.h"
+#include "roles/origin/blob_handler.h"
+#include "roles/origin/blob_refresher.h"
+#include "roles/origin/replicator.h"
+#include "roles/origin/ring_health.h"
+#include "roles/origin/upload_handler.h"
+#include "roles/origin/write_back.h"
+
+namespace krakend::origin {
+namespace {
+
+std::vector<std::string> ring_members(const OriginOptions& options) {
+  return options.cluster.empty() ? std::vector<std::string>{options.self} : options.cluster;
+}
+
+std::vector<std::string> other_members(const OriginOptions& options) {
+  std::vector<std::string> members = ring_members(options);
+  std::erase(members, options.self);
+  return members;
+}
+
+p2p::EngineSelf as_origin(p2p::EngineSelf self) {
+  self.origin = true;
+  return self;
+}
+
+}  // namespace
+
+struct Origin::Impl {
+  Impl(api::Services s, storage::BlobStore& store, backend::Backends& backends, OriginOptions o)
+      : services(std::move(s)),
+        options(std::move(o)),
+        log(services.log.module("origin")),
+        tasks(services.loop, log),
+        health({services.loop, services.clock, services.client, tasks}, other_members(options), log),
+        ring(ring_members(options), options.max_replica,
+             [this](const std::string& host) { return health.healthy(host); }),
+        engine({services.loop, services.clock, services.random, services.net, store}, as_origin(options.p2p),
+               options.scheduler, nullptr, services.log.module("p2p")),
+        write_back({services.loop, services.clock, store, backends}, log),
+        replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self, log),
+        refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths, log),
+        uploads({services.loop, services.clock, store, write_back, replicator}, options.piece_lengths, log),
+        blobs({store, refresher, engine, ring}, options.piece_lengths, log) {}
+
+  http::Router router();
+  Task<http::Response> alive(http::Request& request);
+  Task<http::Response> readiness(http::Request& request);
+  Task<http::Response> peer_context(http::Request& request);
+  Task<http::Response> torrents(http::Request& request);
+
+  api::Services services;
+  const OriginOptions options;
+  Logger log;
+  io::TaskGroup tasks;
+  RingHealth health;
+  cluster::HashRing ring;
+  p2p::Engine engine;
+  WriteBack write_back;
+  Replicator replicator;
+  BlobRefresher refresher;
+  UploadHandler uploads;
+  BlobHandler blobs;
+  bool stopping = false;
+};
+
+Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends, OriginOptions options)
+    : impl_(std::make_unique<Impl>(std::move(services), store, backends, std::move(options))) {}
+Origin::~Origin() = default;
+
+Result<Origin::Bound> Origin::start() {
+  if (!impl_->ring.contains(impl_->options.self))
+    return fail(Errc::invalid_argument,
+                "this origin is not in its own ring: add \"{}\" to cluster.static, or name it as it stands there",
+                impl_->options.self);
+  Bound bound;
+  auto p2p = impl_->engine.start();
+  if (!p2p) return propagate(p2p);
+  bound.p2p = *p2p;
+  http::ListenOptions listen;
+  listen.name = "blobserver";
+  listen.address = impl_->options.listen;
+  auto http = impl_->services.server.listen(std::move(listen), impl_->router());
+  if (!http) return propagate(http);
+  bound.http = *http;
+  impl_->tasks.spawn(impl_->health.run(), "ring health");
+  impl_->tasks.spawn(impl_->uploads.expire(), "upload expiry");
+  return bound;
+}
+
+Task<> Origin::stop() {
+  impl_->stopping = true;
+  co_await impl_->tasks.stop();
+  co_await impl_->engine.stop();
+}
+
+http::Router Origin::Impl::router() {
+  using api::bind;
+  http::Router router;
+  router.add("GET", "/health", bind(this, &Impl::alive))
+      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("GET", "/internal/peercontext", bind(this, &Impl::peer_context))
+      .add("GET", "/x/torrents", bind(this, &Impl::torrents));
+  blobs.add_routes(router);
+  uploads.add_routes(router);
+  return router;
+}
+
+Task<http::Response> Origin::Impl::alive(http::Request& /*request*/) { co_return api::ok_response(); }
+
+Task<http::Response> Origin::Impl::readiness(http::Request& /*request*/) {
+  if (stopping) co_return http::text_response(503, "shutting down");
+  co_return api::ok_response();
+}
+
+Task<http::Response> Origin::Impl::peer_context(http::Request& /*request*/) {
+  const p2p::EngineSelf& self = engine.self();
+  const PeerContext context{self.ip, self.port, self.peer_id, options.zone, options.cluster_name, true};
+  co_return http::text_response(200, context.json() + "\n");
+}
+
+Task<http::Response> Origin::Impl::torrents(http::Request& /*request*/) {
+  co_return http::json_response(200, p2p::torrents_json(engine.torrents()));
+}
+
+}  // namespace krakend::origin

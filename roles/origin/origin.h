@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "krakend/api/services.h"
+#include "krakend/backend/backend.h"
+#include "krakend/p2p/engine.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::origin {
+
+struct OriginOptions {
+  io::Address listen;
+  /// Own label on the ring: "<hostname>:<blobserver port>" or "<local ip>:<port>"; an empty ring is this one alone.
+  std::string self;
+  std::vector<std::string> cluster;  ///< cluster.static
+  unsigned max_replica = 3;          ///< hashring.max_replica
+  /// metainfogen.piece_lengths: from this blob size on (bytes) → piece length (bytes)
+  std::map<uint64_t, uint64_t> piece_lengths{{0, 4 * MiB}};
+  std::string zone;
+  std::string cluster_name;
+  p2p::EngineSelf p2p;
+  p2p::EngineOptions scheduler;
+};
+
+/// Piece length for a blob of `size` bytes (contract core-formats §8).
+uint64_t piece_length_for(const std::map<uint64_t, uint64_t>& piece_lengths, uint64_t size);
+
+/// Stores what is pushed, seeds it, and gets it back from the backend when its own copy is gone (contract http-api §4).
+class Origin {
+ public:
+  Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends, OriginOptions options);
+  ~Origin();
+  struct Bound {
+    io::Address http;
+    io::Address p2p;
+  };
+  Result<Bound> start();
+  Task<> stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace krakend::origin

@@ -1,0 +1,78 @@
+#include "roles/origin/replicator.h"
+
+#include <utility>
+
+#include "krakend/api/clients.h"
+#include "krakend/api/parallel.h"
+
+namespace krakend::origin {
+namespace {
+
+/// duplicate_write_back_stagger: the i-th receiver waits i times this before it writes back.
+constexpr Duration write_back_stagger = 30min;
+/// Receivers at once; owners of a digest are max_replica, usually 3.
+constexpr size_t parallel_copies = 8;
+
+}  // namespace
+
+Replicator::Replicator(Services services, std::string self, Logger log)
+    : services_(services), self_(std::move(self)), log_(std::move(log)) {}
+
+std::vector<std::string> Replicator::others(const Digest& digest) const {
+  std::vector<std::string> hosts = services_.ring.locations(digest);
+  std::erase(hosts, self_);
+  return hosts;
+}
+
+Task<> Replicator::duplicate(std::string ns, Digest digest) {
+  std::vector<std::string> hosts = others(digest);
+  if (hosts.empty()) co_return;
+  auto blob = co_await services_.store.open(digest);
+  if (!blob) {
+    log_.warn("{} is not replicated: {}", digest.str(), blob.error().message);
+    co_return;
+  }
+  services_.random.shuffle(hosts);
+  const size_t count = hosts.size();
+  std::function<Task<>(size_t)> work = [this, hosts = std::move(hosts), ns, blob = *blob](size_t i) {
+    return duplicate_to(hosts[i], ns, blob, write_back_stagger * static_cast<int64_t>(i + 1));
+  };
+  co_await api::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
+}
+
+Task<> Replicator::duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay) {
+  api::OriginClient origin(services_.client, host);
+  auto sent = co_await origin.duplicate(ns, blob->digest(), blob->file(), blob->size(), delay);
+  note(host, blob->digest(), sent);
+}
+
+Task<> Replicator::transfer(Digest digest) {
+  std::vector<std::string> hosts = others(digest);
+  if (hosts.empty()) co_return;
+  auto blob = co_await services_.store.open(digest);
+  if (!blob) {
+    log_.warn("{} is not replicated: {}", digest.str(), blob.error().message);
+    co_return;
+  }
+  const size_t count = hosts.size();
+  std::function<Task<>(size_t)> work = [this, hosts = std::move(hosts), blob = *blob](size_t i) {
+    return transfer_to(hosts[i], blob);
+  };
+  co_await api::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
+}
+
+Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {
+  api::OriginClient origin(services_.client, host);
+  auto sent = co_await origin.transfer(blob->digest(), blob->file(), blob->size());
+  note(host, blob->digest(), sent);
+}
+
+void Replicator::note(const std::string& host, const Digest& digest, const Result<void>& sent) const {
+  if (sent) {
+    log_.debug("{} replicated to {}", digest.str(), host);
+  } else {
+    log_.warn("replication of {} to {} failed: {}", digest.str(), host, sent.error().message);
+  }
+}
+
+}  // namespace krakend::origin

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "krakend/cluster/hosts.h"
+#include "krakend/core/digest.h"
+#include "krakend/core/log.h"
+#include "krakend/http/client.h"
+#include "krakend/io/random.h"
+#include "krakend/io/task_group.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::origin {
+
+/// Copies blobs of this origin to the other owners on the ring, to all at once. Failures are logged: each owner can
+/// also get the blob from the backend. Loop thread.
+class Replicator {
+ public:
+  struct Services {
+    io::Loop& loop;
+    io::Random& random;
+    http::Client& client;
+    io::TaskGroup& tasks;
+    storage::BlobStore& store;
+    const cluster::HashRing& ring;
+  };
+  Replicator(Services services, std::string self, Logger log);
+
+  /// A freshly pushed blob: the receivers write it back too, staggered (contract http-api §4.7 step 4, §4.8).
+  Task<> duplicate(std::string ns, Digest digest);
+  /// A blob that came from the backend (contract http-api §4.9).
+  Task<> transfer(Digest digest);
+
+ private:
+  std::vector<std::string> others(const Digest& digest) const;
+  Task<> duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay);
+  Task<> transfer_to(std::string host, storage::BlobPtr blob);
+  void note(const std::string& host, const Digest& digest, const Result<void>& sent) const;
+
+  Services services_;
+  const std::string self_;
+  Logger log_;
+};
+
+}  // namespace krakend::origin

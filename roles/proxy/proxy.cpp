@@ -1,0 +1,82 @@
+#include "roles/proxy/proxy.h"
+
+#include <utility>
+
+#include "krakend/api/clients.h"
+#include "krakend/io/task_group.h"
+#include "roles/proxy/downloads.h"
+#include "roles/proxy/origin_transfer.h"
+
+namespace krakend::proxy {
+
+namespace {
+
+/// An upload session that no request has used for this long, at least, is dropped; after twice that it is
+/// gone.
+constexpr Duration upload_idle_min = 1h;
+
+}  // namespace
+
+struct Proxy::Impl {
+  Impl(api::Services services_in, storage::BlobStore& store, ProxyOptions options_in)
+      : services(services_in),
+        options(std::move(options_in)),
+        origins({services.loop, services.client, services.clock, services.random}, options.origins,
+                services.log.module("origins")),
+        tags(services.client, services.clock, services.random, options.build_indexes),
+        downloads(services.loop, store, origins, options.piece_length, services.log.module("downloads")),
+        transfer({store, origins, tags, downloads}, options.piece_length, services.log.module("transfer")),
+        handler(services.loop, transfer, options.registry, services.log.module("registry")),
+        tasks(services.loop, services.log) {}
+
+  Result<io::Address> listen(const io::Address& address) {
+    http::Router router;
+    router.add("GET", "/health", [](http::Request&) { return healthy(); });
+    router.fallback([this](http::Request& request) { return handler.handle(request); });
+    http::ListenOptions listen;
+    listen.name = "registry";
+    listen.address = address;
+    return services.server.listen(std::move(listen), std::move(router));
+  }
+
+  static Task<http::Response> healthy() { co_return http::text_response(200, "OK\n"); }
+
+  Task<> sweep() {
+    for (;;) {
+      co_await services.clock.sleep(upload_idle_min);
+      co_await handler.sweep_uploads();
+    }
+  }
+
+  api::Services services;
+  ProxyOptions options;
+  api::OriginCluster origins;
+  api::TagClient tags;
+  Downloads downloads;
+  OriginTransfer transfer;
+  registry::RegistryHandler handler;
+  io::TaskGroup tasks;
+};
+
+Proxy::Proxy(api::Services services, storage::BlobStore& store, ProxyOptions options)
+    : impl_(std::make_unique<Impl>(services, store, std::move(options))) {}
+
+Proxy::~Proxy() = default;
+
+Result<std::vector<io::Address>> Proxy::start() {
+  std::vector<io::Address> bound;
+  for (const io::Address& address : impl_->options.listen) {
+    auto listening = impl_->listen(address);
+    if (!listening) return propagate(listening);
+    bound.push_back(std::move(*listening));
+  }
+  impl_->tasks.spawn(impl_->sweep(), "sweep uploads");
+  return bound;
+}
+
+Task<> Proxy::stop() {
+  co_await impl_->tasks.stop();
+  co_await impl_->downloads.stop();
+}
+
+}  // namespace krakend::proxy

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "krakend/api/services.h"
+#include "krakend/registry/registry.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::proxy {
+
+struct ProxyOptions {
+  std::vector<io::Address> listen;  ///< one per --port
+  std::vector<std::string> origins;
+  std::vector<std::string> build_indexes;
+  registry::RegistryOptions registry;
+  /// Piece length for a blob of so many bytes. In one process with an origin it must be the origin's: the
+  /// store, and with it the metainfo, is shared.
+  std::function<uint64_t(uint64_t)> piece_length = [](uint64_t) { return 4 * MiB; };
+};
+
+/// The registry that clients push to; also serves pulls from the origins (contract http-api §8, §9).
+class Proxy {
+ public:
+  Proxy(api::Services services, storage::BlobStore& store, ProxyOptions options);
+  ~Proxy();
+  Result<std::vector<io::Address>> start();
+  Task<> stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace krakend::proxy

@@ -1,0 +1,176 @@
+#include "daemon/config.h"
+
+#include <fmt/format.h>
+
+#include "daemon/config_file.h"
+
+namespace krakend::daemon {
+namespace {
+
+template <class T>
+std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role) {
+  if (!options.has(role)) return nullptr;
+  T defaults;
+  defaults.data_dir = data_dir_of(options);
+  defaults.store.cache_dir = defaults.data_dir + "/cache";
+  defaults.store.download_dir = defaults.data_dir + "/download";
+  defaults.store.upload_dir = defaults.data_dir + "/upload";
+  const std::string backend = defaults.data_dir + "/backend";
+  if constexpr (std::is_same_v<T, OriginConfig>) defaults.backends = {{".*", backend, "sharded_docker_blob"}};
+  if constexpr (std::is_same_v<T, BuildIndexConfig>) defaults.backends = {{".*", backend, "docker_tag"}};
+  return std::make_unique<ComponentOf<T>>(role, std::move(defaults));
+}
+
+Result<void> apply_chain(io::Disk& disk, ConfigTable& table, const std::string& path, bool secrets) {
+  Result<std::vector<ConfigDocument>> chain = load_config_chain(disk, path);
+  if (!chain) return propagate(chain);
+  for (const ConfigDocument& document : *chain) {
+    if (Result<void> done = table.apply(document.root, {document.path, secrets}); !done) return done;
+  }
+  return {};
+}
+
+/// A role's block in the file of a process with several roles.
+Result<void> apply_block(io::Disk& disk, ConfigTable& table, const ConfigDocument& document,
+                         const YAML::Node& block, bool secrets) {
+  if (block.IsMap() && block["extends"] && block["extends"].IsScalar()) {
+    const std::string parent = resolve_beside(document.path, block["extends"].Scalar());
+    if (Result<void> done = apply_chain(disk, table, parent, secrets); !done) return done;
+  }
+  return table.apply(block, {document.path, secrets});
+}
+
+Result<void> apply_shared_document(io::Disk& disk, const Config& config, const ConfigDocument& document,
+                                   bool secrets) {
+  if (document.root.IsNull()) return {};
+  if (!document.root.IsMap()) return fail(Errc::invalid_argument, "{}: must be a mapping", document.path);
+  for (const auto& [key, block] : mapping_pairs(document.root)) {
+    const std::string name = key.IsScalar() ? key.Scalar() : std::string();
+    if (name == "extends") continue;
+    bool is_role = false;
+    for (const Role role : {Role::origin, Role::build_index, Role::tracker, Role::proxy, Role::agent}) {
+      is_role = is_role || to_string(role) == name;
+    }
+    if (!is_role) {
+      return fail(
+          Errc::invalid_argument,
+          "{}:{}: unknown key \"{}\"; a configuration for several roles has one block per role: origin, "
+          "build-index, tracker, proxy, agent",
+          document.path, key.Mark().line + 1, name);
+    }
+    for (Component* component : config.components()) {
+      if (to_string(component->role) != name) continue;
+      Result<void> done = apply_block(disk, component->table, document, block, secrets);
+      if (!done) return done;
+    }
+  }
+  return {};
+}
+
+Result<void> apply_file(io::Disk& disk, const Config& config, const std::string& path, bool secrets) {
+  const std::vector<Component*> components = config.components();
+  if (components.size() == 1) return apply_chain(disk, components.front()->table, path, secrets);
+  Result<std::vector<ConfigDocument>> chain = load_config_chain(disk, path);
+  if (!chain) return propagate(chain);
+  for (const ConfigDocument& document : *chain) {
+    if (Result<void> done = apply_shared_document(disk, config, document, secrets); !done) return done;
+  }
+  return {};
+}
+
+/// Hosts by order of preference: the flag, the YAML, the role in this process (left empty: its port is known
+/// once it listens), a herd on this host.
+void settle_hosts(Component& component, const Options& options, const std::string& path, Role upstream,
+                  const std::vector<std::string>& from_flag, std::vector<std::string>& hosts) {
+  constexpr std::pair<Role, std::string_view> herd[] = {{Role::origin, "127.0.0.1:15002"},
+                                                        {Role::tracker, "127.0.0.1:15003"},
+                                                        {Role::build_index, "127.0.0.1:15004"}};
+  if (!from_flag.empty()) {
+    hosts = from_flag;
+    component.table.set_by_flag(path, fmt::format("--{}", to_string(upstream)));
+  }
+  if (!hosts.empty() || options.has(upstream)) return;
+  for (const auto& [role, address] : herd) {
+    if (role == upstream) hosts = {std::string(address)};
+  }
+}
+
+void settle_all_hosts(Config& config, const Options& options) {
+  if (auto* role = config.build_index.get()) {
+    settle_hosts(*role, options, "origin.hosts.static", Role::origin, options.origins,
+                 role->settings.options.origins);
+  }
+  if (auto* role = config.tracker.get()) {
+    settle_hosts(*role, options, "origin.hosts.static", Role::origin, options.origins,
+                 role->settings.options.origins);
+  }
+  if (auto* role = config.proxy.get()) {
+    proxy::ProxyOptions& to = role->settings.options;
+    settle_hosts(*role, options, "origin.hosts.static", Role::origin, options.origins, to.origins);
+    settle_hosts(*role, options, "build_index.hosts.static", Role::build_index, options.build_indexes,
+                 to.build_indexes);
+  }
+  if (auto* role = config.agent.get()) {
+    agent::AgentOptions& to = role->settings.options;
+    settle_hosts(*role, options, "tracker.hosts.static", Role::tracker, options.trackers, to.trackers);
+    settle_hosts(*role, options, "build_index.hosts.static", Role::build_index, options.build_indexes,
+                 to.build_indexes);
+  }
+}
+
+/// In the reference an absent switch means "on"; here TLS is off unless the file speaks of it.
+Result<void> check_tls(Component& component) {
+  const CommonConfig& common = component.common();
+  const ConfigTable& table = component.table;
+  const bool both_off = table.given("tls.server.disabled") && common.tls_server_disabled &&
+                        table.given("tls.client.disabled") && common.tls_client_disabled;
+  if (!table.mentions("tls") || both_off) return {};
+  return fail(
+      Errc::invalid_argument,
+      "{}: TLS is not supported yet; set tls.server.disabled and tls.client.disabled to true, or remove tls",
+      to_string(component.role));
+}
+
+}  // namespace
+
+std::vector<Component*> Config::components() const {
+  std::vector<Component*> all;
+  for (Component* component : std::initializer_list<Component*>{origin.get(), build_index.get(),
+                                                                tracker.get(), proxy.get(), agent.get()}) {
+    if (component != nullptr) all.push_back(component);
+  }
+  return all;
+}
+
+std::string data_dir_of(const Options& options) {
+  if (options.data_dir) return *options.data_dir;
+  return fmt::format("/var/lib/krakend/{}", options.single() ? to_string(*options.roles.begin()) : "herd");
+}
+
+Result<Config> load_config(const Options& options, io::Disk& disk) {
+  Config config;
+  config.origin = make_component<OriginConfig>(options, Role::origin);
+  config.build_index = make_component<BuildIndexConfig>(options, Role::build_index);
+  config.tracker = make_component<TrackerConfig>(options, Role::tracker);
+  config.proxy = make_component<ProxyConfig>(options, Role::proxy);
+  config.agent = make_component<AgentConfig>(options, Role::agent);
+  if (options.config_file) {
+    if (Result<void> done = apply_file(disk, config, *options.config_file, false); !done)
+      return propagate(done);
+  }
+  if (options.secrets_file) {
+    if (Result<void> done = apply_file(disk, config, *options.secrets_file, true); !done)
+      return propagate(done);
+  }
+  settle_all_hosts(config, options);
+  for (Component* component : config.components()) {
+    if (Result<void> checked = check_tls(*component); !checked) return propagate(checked);
+    if (options.log_level) component->common().log_level = *options.log_level;
+    if (options.log_level) component->table.set_by_flag("zap.level", "--log-level");
+    if (options.log_json) component->common().log_json = *options.log_json;
+    if (options.log_json) component->table.set_by_flag("zap.encoding", "--log-json");
+  }
+  return config;
+}
+
+}  // namespace krakend::daemon

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/config_lists.h"
+#include "daemon/config_table.h"
+#include "daemon/options.h"
+#include "krakend/core/log.h"
+#include "krakend/io/disk.h"
+#include "roles/agent/agent.h"
+#include "roles/build_index/build_index.h"
+#include "roles/origin/origin.h"
+#include "roles/proxy/proxy.h"
+#include "roles/tracker/tracker.h"
+
+namespace krakend::daemon {
+
+enum class PeerIdFactory { random, addr_hash };
+
+/// What every component's YAML has.
+struct CommonConfig {
+  std::string data_dir;
+  LogLevel log_level = LogLevel::info;
+  bool log_json = false;
+  bool tls_server_disabled = true;
+  bool tls_client_disabled = true;
+  /// The store's directories; one process has one store.
+  storage::StoreOptions store;
+};
+
+struct AgentConfig : CommonConfig {
+  agent::AgentOptions options;
+  PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
+};
+struct OriginConfig : CommonConfig {
+  origin::OriginOptions options;
+  PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
+  std::vector<BackendConfig> backends;
+};
+struct TrackerConfig : CommonConfig {
+  tracker::TrackerOptions options;
+};
+struct BuildIndexConfig : CommonConfig {
+  build_index::BuildIndexOptions options;
+  std::vector<BackendConfig> backends;
+};
+struct ProxyConfig : CommonConfig {
+  proxy::ProxyOptions options;
+};
+
+// The declarative tables, one file each: config_<role>.cpp. What stands in `config` at that moment are the
+// defaults.
+void describe(ConfigTable& table, AgentConfig& config);
+void describe(ConfigTable& table, OriginConfig& config);
+void describe(ConfigTable& table, TrackerConfig& config);
+void describe(ConfigTable& table, BuildIndexConfig& config);
+void describe(ConfigTable& table, ProxyConfig& config);
+
+/// One role's settings and the table that is bound to them.
+struct Component {
+  explicit Component(Role which) : role(which) {}
+  virtual ~Component() = default;
+  virtual CommonConfig& common() = 0;
+  Role role;
+  ConfigTable table;
+};
+
+template <class T>
+struct ComponentOf final : Component {
+  ComponentOf(Role which, T defaults) : Component(which), settings(std::move(defaults)) {
+    describe(table, settings);
+  }
+  CommonConfig& common() override { return settings; }
+  T settings;
+};
+
+/// The settings of all roles of this process; null for roles that are not in it.
+struct Config {
+  std::unique_ptr<ComponentOf<OriginConfig>> origin;
+  std::unique_ptr<ComponentOf<BuildIndexConfig>> build_index;
+  std::unique_ptr<ComponentOf<TrackerConfig>> tracker;
+  std::unique_ptr<ComponentOf<ProxyConfig>> proxy;
+  std::unique_ptr<ComponentOf<AgentConfig>> agent;
+
+  /// In start order.
+  std::vector<Component*> components() const;
+};
+
+/// Directory that --data-dir names, or its default.
+std::string data_dir_of(const Options& options);
+
+/// Defaults, then --config, then --secrets, then flags. With one role the file is that component's
+/// configuration, as the reference has it; with several it holds one block per role ("origin:",
+/// "build-index:", ...), and a block may itself extend that role's file. Blocks: start-up only.
+Result<Config> load_config(const Options& options, io::Disk& disk);
+
+}  // namespace krakend::daemon

@@ -1,0 +1,28 @@
+#include "daemon/config_blocks.h"
+
+namespace krakend::daemon {
+
+void describe(ConfigTable& table, AgentConfig& config) {
+  agent::AgentOptions& options = config.options;
+  table.key("store.cache_dir", config.store.cache_dir, "where complete blobs are kept");
+  table.key("store.download_dir", config.store.download_dir, "where blobs that are still arriving are kept");
+  add_scheduler(table, options.scheduler);
+  add_peer_identity(table, config.peer_ids);
+  add_hosts(table, "tracker.hosts", options.trackers, "trackers to announce to");
+  add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes to resolve tags with");
+  add_common(table, config);
+
+  accept_cleanup(table, "store.download_cleanup");
+  accept_cleanup(table, "store.cache_cleanup");
+  table.accept("store", {"read_part_size", "write_part_size"});
+  accept_passive_health(table, "tracker.healthcheck");
+  accept_ring(table, "tracker.hashring");
+  accept_passive_health(table, "build_index.healthcheck");
+  table.accept_open("registry.docker");
+  table.accept("", {"agentserver.readiness_cache_ttl", "registry_backup", "allowed_cidrs"});
+  table.accept("container_runtime",
+               {"docker.docker_host", "docker.docker_scheme", "docker.docker_version", "containerd.address"});
+  table.accept("docker_daemon", {"docker_host", "docker_scheme", "docker_version"});
+}
+
+}  // namespace krakend::daemon

@@ -1,0 +1,137 @@
+#include "daemon/config_blocks.h"
+
+namespace krakend::daemon {
+namespace {
+
+void add_zap(ConfigTable& table, CommonConfig& config) {
+  table.choice_key<LogLevel>("zap.level", config.log_level,
+                             {{"debug", LogLevel::debug},
+                              {"info", LogLevel::info},
+                              {"warn", LogLevel::warn},
+                              {"error", LogLevel::error},
+                              {"dpanic", LogLevel::error},
+                              {"panic", LogLevel::error},
+                              {"fatal", LogLevel::error}},
+                             "least level that is logged");
+  table.choice_key<bool>("zap.encoding", config.log_json, {{"console", false}, {"json", true}},
+                         "form of the log lines; they go to standard error");
+  table.accept("zap", {"development", "disableCaller", "disableStacktrace", "sampling.initial",
+                       "sampling.thereafter", "outputPaths", "errorOutputPaths"});
+  table.accept("zap.encoderConfig",
+               {"messageKey", "levelKey", "timeKey", "nameKey", "callerKey", "stacktraceKey", "lineEnding",
+                "levelEncoder", "timeEncoder", "durationEncoder", "callerEncoder", "nameEncoder"});
+  table.accept_open("zap.initialFields");
+}
+
+void add_tls(ConfigTable& table, CommonConfig& config) {
+  table.bind("tls.server.disabled", make_switch_value(config.tls_server_disabled), "plain HTTP on all ports");
+  table.bind("tls.client.disabled", make_switch_value(config.tls_client_disabled),
+             "plain HTTP to other roles");
+  table.accept("tls", {"name", "cas"});
+  for (const char* side : {"tls.server", "tls.client"}) {
+    table.accept(side, {"cert.path", "key.path", "passphrase.path"});
+  }
+}
+
+}  // namespace
+
+void add_common(ConfigTable& table, CommonConfig& config) {
+  add_zap(table, config);
+  add_tls(table, config);
+  table.accept("metrics",
+               {"backend", "statsd.host_port", "statsd.prefix", "m3.host_port", "m3.service", "m3.env"});
+  table.accept("nginx", {"binary", "root", "name", "template_path", "cache_dir", "log_dir", "stdout_log_path",
+                         "access_log_path", "error_log_path", "proxy_timeout", "listen_backlog"});
+}
+
+void add_hosts(ConfigTable& table, const std::string& at, std::vector<std::string>& hosts,
+               std::string meaning) {
+  table.key(at + ".static", hosts, std::move(meaning));
+  table.refuse(at + ".dns", "list the hosts in " + at + ".static");
+  table.accept(at, {"ttl"});
+}
+
+void accept_hosts(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"static", "dns", "ttl"});
+}
+
+void accept_active_health(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"disabled", "filter.fails", "filter.passes", "filter.timeout", "monitor.interval"});
+}
+
+void accept_passive_health(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"fails", "fail_timeout"});
+}
+
+void accept_ring(ConfigTable& table, const std::string& at) {
+  table.accept(at,
+               {"max_replica", "refresh_interval", "membership_wait_timeout", "membership_wait_interval"});
+}
+
+void accept_retry(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"incoming_buffer", "retry_buffer", "num_incoming_workers", "num_retry_workers",
+                    "max_task_throughput", "retry_interval", "poll_retries_interval",
+                    "workqueue_metrics_emit_interval", "testing"});
+  table.accept(at + ".sync_retry_backoff", {"enabled", "initial_interval", "randomization_factor",
+                                            "multiplier", "max_interval", "max_retries"});
+}
+
+void accept_cleanup(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"disabled", "interval", "tti", "ttl", "aggressive_threshold", "aggressive_ttL",
+                    "aggressive_lower_threshold"});
+}
+
+void accept_listener(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"net", "addr"});
+}
+
+void accept_log(ConfigTable& table, const std::string& at) {
+  table.accept(at, {"level", "disable", "service_name", "path", "encoding", "timeEncoder"});
+}
+
+void add_castore(ConfigTable& table, storage::StoreOptions& store) {
+  table.key("castore.cache_dir", store.cache_dir, "where complete blobs are kept");
+  table.key("castore.upload_dir", store.upload_dir, "where uploads arrive; emptied at start");
+  table.accept("castore",
+               {"volumes", "capacity", "read_part_size", "write_part_size", "skip_hash_verification"});
+  table.accept("castore.memory_cache",
+               {"enabled", "max_size", "drain_workers", "drain_max_retries", "ttl", "ttl_interval"});
+  accept_cleanup(table, "castore.upload_cleanup");
+  accept_cleanup(table, "castore.cache_cleanup");
+}
+
+void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
+  table.key("scheduler.seeder_tti", engine.seeder_tti,
+            "a complete torrent that nobody asks for is closed after this");
+  table.key("scheduler.leecher_tti", engine.leecher_tti,
+            "an incomplete torrent without progress fails after this");
+  table.key("scheduler.conn_tti", engine.conn_tti, "idle connections are closed after this");
+  table.key("scheduler.connstate.max_open_conn", engine.max_open_conn, "open connections per torrent",
+            "connections");
+  table.key("scheduler.connstate.blacklist_duration", engine.blacklist_duration,
+            "a peer that failed is left alone this long");
+  table.key("scheduler.conn.handshake_timeout", engine.handshake_timeout, "longest handshake");
+  table.key("scheduler.dispatch.pipeline_limit", engine.pipeline_limit, "requests in flight to an agent",
+            "pieces");
+  table.key("scheduler.dispatch.origin_pipeline_limit", engine.origin_pipeline_limit,
+            "requests in flight to an origin", "pieces");
+  table.accept("scheduler", {"conn_ttl", "preemption_interval", "emit_stats_interval", "disable_preemption",
+                             "probe_timeout", "connstate.max_mutual_conn", "connstate.disable_blacklist",
+                             "conn.sender_buffer_size", "conn.receiver_buffer_size"});
+  table.accept("scheduler.conn.bandwidth",
+               {"enable", "egress_bits_per_sec", "ingress_bits_per_sec", "token_size"});
+  table.accept("scheduler.dispatch", {"piece_request_min_timeout", "piece_request_timeout_per_mb",
+                                      "piece_request_policy", "endgame_threshold", "disable_endgame"});
+  accept_log(table, "scheduler.torrentlog");
+  accept_log(table, "scheduler.log");
+}
+
+void add_peer_identity(ConfigTable& table, PeerIdFactory& factory) {
+  table.choice_key<PeerIdFactory>(
+      "peer_id_factory", factory,
+      {{"random", PeerIdFactory::random}, {"addr_hash", PeerIdFactory::addr_hash}},
+      "how the peer id is made: at random, or from peer IP and port");
+  table.accept("network_event", {"enabled", "log_path"});
+}
+
+}  // namespace krakend::daemon

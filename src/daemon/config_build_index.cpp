@@ -1,0 +1,31 @@
+#include "daemon/config_blocks.h"
+
+namespace krakend::daemon {
+
+void describe(ConfigTable& table, BuildIndexConfig& config) {
+  build_index::BuildIndexOptions& options = config.options;
+  table.bind("backends", make_backends_value(config.backends, "docker_tag"),
+             "where tags are kept, by namespace");
+  table.bind("tag_types", make_tag_types_value(options.tag_types),
+             "how the blobs that a tag needs are found");
+  add_hosts(table, "origin.hosts", options.origins, "origins that hold the blobs of the tags");
+  add_common(table, config);
+
+  accept_active_health(table, "origin.healthcheck");
+  accept_hosts(table, "cluster.hosts");
+  accept_active_health(table, "cluster.healthcheck");
+  table.accept("", {"localdb.source", "tag_store.write_through", "tagserver.duplicate_replicate_stagger",
+                    "tagserver.duplicate_put_stagger"});
+  accept_listener(table, "tagserver.listener");
+  table.accept_open("tagserver.cache");
+  table.accept("store", {"upload_dir", "cache_dir", "read_part_size", "write_part_size"});
+  accept_cleanup(table, "store.upload_cleanup");
+  accept_cleanup(table, "store.cache_cleanup");
+  accept_log(table, "backend_manager.log");
+  accept_retry(table, "writeback");
+  accept_retry(table, "tag_replication");
+  table.accept_open("remotes");
+  table.accept_open("auth");
+}
+
+}  // namespace krakend::daemon

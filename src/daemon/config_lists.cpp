@@ -1,0 +1,156 @@
+#include "daemon/config_lists.h"
+
+#include <fmt/format.h>
+
+#include "daemon/config_table.h"
+#include "daemon/suggest.h"
+
+namespace krakend::daemon {
+namespace {
+
+/// The fields of a mapping inside a list, each with what reads it; other fields are errors.
+using Fields = std::map<std::string, std::function<Result<void>(const YAML::Node&)>>;
+
+Result<void> read_fields(const YAML::Node& node, std::string_view what, const Fields& fields) {
+  if (!node.IsMap()) return fail_inside(node, fmt::format("{} must be a mapping", what));
+  for (const auto& [key, value] : mapping_pairs(node)) {
+    const std::string name = key.IsScalar() ? key.Scalar() : std::string();
+    const auto field = fields.find(name);
+    if (field == fields.end()) {
+      std::vector<std::string> known;
+      for (const auto& [word, read] : fields) known.push_back(word);
+      const std::string meant = nearest(name, known);
+      return fail_inside(key, fmt::format("unknown key \"{}\" in {}{}", name, what,
+                                          meant.empty() ? "" : fmt::format("; did you mean \"{}\"?", meant)));
+    }
+    if (value.IsNull()) continue;
+    if (Result<void> read = field->second(value); !read) return read;
+  }
+  return {};
+}
+
+auto into(std::string& target) {
+  return [&target](const YAML::Node& node) -> Result<void> {
+    Result<std::string> text = read_scalar(node, "a string");
+    if (!text) return fail_inside(node, text.error().message);
+    target = std::move(*text);
+    return {};
+  };
+}
+
+Result<void> ignore(const YAML::Node&) {
+  return {};
+}
+
+Result<void> read_file_backend(const YAML::Node& node, BackendConfig& config) {
+  return read_fields(node, "file", {{"root", into(config.root)}, {"name_path", into(config.name_path)}});
+}
+
+Result<void> read_backend(const YAML::Node& node, BackendConfig& config) {
+  const auto pairs = node.IsMap() ? mapping_pairs(node) : std::vector<std::pair<YAML::Node, YAML::Node>>();
+  if (pairs.size() != 1) return fail_inside(node, "backend must name exactly one kind of backend");
+  const auto& [key, value] = pairs.front();
+  const std::string kind = key.IsScalar() ? key.Scalar() : std::string();
+  if (kind != "file") {
+    return fail_inside(
+        key,
+        fmt::format("backend \"{}\" is not supported yet; use file: {{root: DIR, name_path: ...}}", kind));
+  }
+  if (Result<void> read = read_file_backend(value, config); !read) return read;
+  if (config.root.empty()) return fail_inside(key, "the file backend needs a root directory");
+  return {};
+}
+
+class BackendsValue final : public ConfigValue {
+ public:
+  BackendsValue(std::vector<BackendConfig>& target, std::string name_path)
+      : target_(target), default_(target), name_path_(std::move(name_path)) {}
+
+  Result<void> read(const YAML::Node& node) override {
+    if (!node.IsSequence()) return fail(Errc::invalid_argument, "expected a list of {{namespace, backend}}");
+    std::vector<BackendConfig> read;
+    for (const YAML::Node& item : node) {
+      BackendConfig entry{"", "", name_path_};
+      bool has_backend = false;
+      const auto backend = [&](const YAML::Node& value) {
+        has_backend = true;
+        return read_backend(value, entry);
+      };
+      Result<void> fields = read_fields(item, "a backends entry",
+                                        {{"namespace", into(entry.ns)},
+                                         {"backend", backend},
+                                         {"bandwidth", ignore},
+                                         {"must_ready", ignore}});
+      if (!fields) return fields;
+      if (!has_backend) return fail_inside(item, "the entry has no backend");
+      read.push_back(std::move(entry));
+    }
+    target_ = read.empty() ? default_ : std::move(read);
+    return {};
+  }
+  void reset() override { target_ = default_; }
+  std::string text() const override {
+    std::string all;
+    for (const BackendConfig& entry : target_) {
+      all += fmt::format("{}{{namespace: {}, backend: {{file: {{root: {}, name_path: {}}}}}}}",
+                         all.empty() ? "" : ", ", yaml_scalar(entry.ns), yaml_scalar(entry.root),
+                         yaml_scalar(entry.name_path));
+    }
+    return "[" + all + "]";
+  }
+  std::string type() const override { return "list of {namespace, backend}"; }
+
+ private:
+  std::vector<BackendConfig>& target_;
+  const std::vector<BackendConfig> default_;
+  const std::string name_path_;
+};
+
+class TagTypesValue final : public ConfigValue {
+ public:
+  explicit TagTypesValue(TagTypes& target) : target_(target), default_(target) {}
+
+  Result<void> read(const YAML::Node& node) override {
+    if (!node.IsSequence()) return fail(Errc::invalid_argument, "expected a list of {{namespace, type}}");
+    TagTypes read;
+    for (const YAML::Node& item : node) {
+      std::string ns;
+      std::string type;
+      Result<void> fields = read_fields(item, "a tag_types entry",
+                                        {{"namespace", into(ns)}, {"type", into(type)}, {"root", ignore}});
+      if (!fields) return fields;
+      if (type != "docker" && type != "default") {
+        return fail_inside(item, fmt::format("type must be docker or default, found \"{}\"", type));
+      }
+      read.emplace_back(ns, type == "docker" ? build_index::TagType::docker : build_index::TagType::plain);
+    }
+    target_ = read.empty() ? default_ : std::move(read);
+    return {};
+  }
+  void reset() override { target_ = default_; }
+  std::string text() const override {
+    std::string all;
+    for (const auto& [ns, type] : target_) {
+      all += fmt::format("{}{{namespace: {}, type: {}}}", all.empty() ? "" : ", ", yaml_scalar(ns),
+                         type == build_index::TagType::docker ? "docker" : "default");
+    }
+    return "[" + all + "]";
+  }
+  std::string type() const override { return "list of {namespace, type}"; }
+
+ private:
+  TagTypes& target_;
+  const TagTypes default_;
+};
+
+}  // namespace
+
+ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path) {
+  return std::make_unique<BackendsValue>(target, std::move(default_name_path));
+}
+
+ConfigValuePtr make_tag_types_value(TagTypes& target) {
+  return std::make_unique<TagTypesValue>(target);
+}
+
+}  // namespace krakend::daemon

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/config_value.h"
+#include "roles/build_index/build_index.h"
+
+namespace krakend::daemon {
+
+/// One entry of `backends` (contract backends-replication §2.1). This version has the file backend.
+struct BackendConfig {
+  std::string ns = ".*";  ///< RE2, unanchored
+  std::string root;
+  std::string name_path;
+  bool operator==(const BackendConfig&) const = default;
+};
+
+using TagTypes = std::vector<std::pair<std::string, build_index::TagType>>;
+
+/// `default_name_path` holds where an entry names none.
+ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path);
+ConfigValuePtr make_tag_types_value(TagTypes& target);
+
+}  // namespace krakend::daemon

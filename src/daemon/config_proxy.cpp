@@ -1,0 +1,20 @@
+#include "daemon/config_blocks.h"
+
+namespace krakend::daemon {
+
+void describe(ConfigTable& table, ProxyConfig& config) {
+  proxy::ProxyOptions& options = config.options;
+  add_castore(table, config.store);
+  add_hosts(table, "origin.hosts", options.origins, "origins that keep the blobs");
+  add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes that keep the tags");
+  add_common(table, config);
+
+  accept_active_health(table, "origin.healthcheck");
+  accept_active_health(table, "build_index.healthcheck");
+  table.accept_open("registry.docker");
+  accept_listener(table, "registryoverride.listener");
+  accept_listener(table, "server.listener");
+  table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"});
+}
+
+}  // namespace krakend::daemon

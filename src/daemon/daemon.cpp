@@ -1,0 +1,226 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+namespace krakend::daemon {
+namespace {
+
+/// Requests in progress get this long to finish after SIGTERM.
+constexpr Duration drain_grace = 10s;
+
+http::ClientOptions client_options(const Options& options) {
+  constexpr unsigned threads_of_one_role = 32;
+  constexpr unsigned threads_among_several = 12;  // per role: the process as a whole stays below 64 threads
+  http::ClientOptions client;
+  client.max_threads = options.single() ? threads_of_one_role : threads_among_several;
+  return client;
+}
+
+std::string in_process(const io::Address& bound) {
+  return io::Address{connectable(bound.host), bound.port}.str();
+}
+
+}  // namespace
+
+Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log)
+    : options_(std::move(options)),
+      plan_(std::move(plan)),
+      backend_configs_(std::move(backends)),
+      host_(std::move(host)),
+      log_(std::move(log)),
+      clock_(io::make_system_clock(loop_)),
+      random_(io::make_system_random()),
+      net_(io::make_tcp_net(loop_, *clock_)),
+      disk_(io::make_posix_disk()),
+      server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
+      tasks_(loop_, log_.module("daemon")) {}
+
+Daemon::~Daemon() = default;
+
+int Daemon::run() {
+  signals_ = std::make_unique<io::SignalWatch>(loop_, [this](int number) { on_signal(number); });
+  loop_.post([this] { start(); });
+  loop_.run();
+  signals_.reset();
+  return exit_status_;
+}
+
+void Daemon::start() {
+  if (Result<void> started = start_roles(); !started) {
+    fmt::print(stderr, "krakend: {}\n", started.error().message);
+    exit_status_ = 1;
+    begin_stop();
+    return;
+  }
+  log_.info("ready");
+  io::notify_service_manager("READY=1");
+}
+
+Result<void> Daemon::start_roles() {
+  if (Result<void> opened = open_store(); !opened) return opened;
+  // Each role may need those before it.
+  for (auto start_one : {&Daemon::start_origin, &Daemon::start_build_index, &Daemon::start_tracker,
+                         &Daemon::start_proxy, &Daemon::start_agent}) {
+    if (Result<void> started = (this->*start_one)(); !started) return started;
+  }
+  return {};
+}
+
+Result<void> Daemon::open_store() {
+  if (!plan_.origin && !plan_.proxy && !plan_.agent) return {};
+  store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"));
+  Result<void> opened = store_->open_directories();
+  if (opened) return {};
+  return fail(opened.error().code, "{} (choose another place with --data-dir)", opened.error().message);
+}
+
+Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries) {
+  for (const BackendConfig& entry : entries) {
+    Result<std::unique_ptr<backend::NamePath>> name_path =
+        backend::make_name_path(entry.name_path, entry.root);
+    if (!name_path)
+      return fail(Errc::invalid_argument, "backends, {}: {}", entry.ns, name_path.error().message);
+    const std::string probe = entry.root + "/.krakend-write-test";
+    Result<void> writable = disk_->make_dirs(entry.root);
+    if (writable) writable = io::write_file(*disk_, probe, "");
+    if (writable) writable = disk_->remove(probe);
+    if (!writable) {
+      return fail(
+          writable.error().code,
+          "the backend directory {} cannot be written: {}; choose another with --data-dir or backends",
+          entry.root, writable.error().message);
+    }
+    Result<void> added =
+        target.add(entry.ns, backend::make_file_backend(loop_, *disk_, std::move(*name_path)));
+    if (!added) return fail(Errc::invalid_argument, "backends: {}", added.error().message);
+  }
+  return {};
+}
+
+Result<uint16_t> Daemon::free_port(uint16_t wanted) {
+  if (wanted != 0) return wanted;
+  Result<std::unique_ptr<io::Listener>> probe = net_->listen({plan_.listen_host, 0});
+  if (!probe) return propagate(probe);
+  return (*probe)->local().port;
+}
+
+api::Services Daemon::services(Role role) {
+  const Logger log = log_.role(std::string(to_string(role)));
+  clients_.push_back(http::make_client(loop_, client_options(options_), log.module("http")));
+  return {loop_, *clock_, *random_, *net_, *disk_, *server_, *clients_.back(), log};
+}
+
+void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
+  log_.role(std::string(to_string(role))).info("listener {} {} {}", to_string(role), name, address.str());
+}
+
+Result<void> Daemon::start_origin() {
+  if (!plan_.origin) return {};
+  if (Result<void> opened = open_backends(origin_backends_, backend_configs_.origin); !opened) return opened;
+  // The ring label holds the port, so a free one has to be found before the origin is made.
+  Result<uint16_t> port = free_port(plan_.origin->listen.port);
+  if (!port) return propagate(port);
+  plan_.origin->listen.port = *port;
+  Result<std::string> label = own_label(options_, host_, plan_, *port);
+  if (!label) return propagate(label);
+  plan_.origin->self = *label;
+  origin_ =
+      std::make_unique<origin::Origin>(services(Role::origin), *store_, origin_backends_, *plan_.origin);
+  auto bound = origin_->start();
+  if (!bound) return propagate(bound);
+  announce_listener(Role::origin, "blobserver", bound->http);
+  announce_listener(Role::origin, "peer", bound->p2p);
+  origin_address_ = in_process(bound->http);
+  return {};
+}
+
+Result<void> Daemon::start_build_index() {
+  if (!plan_.build_index) return {};
+  if (plan_.build_index->origins.empty()) plan_.build_index->origins = {origin_address_};
+  Result<void> opened = open_backends(build_index_backends_, backend_configs_.build_index);
+  if (!opened) return opened;
+  build_index_ = std::make_unique<build_index::BuildIndex>(services(Role::build_index), build_index_backends_,
+                                                           *plan_.build_index);
+  auto bound = build_index_->start();
+  if (!bound) return propagate(bound);
+  announce_listener(Role::build_index, "api", *bound);
+  build_index_address_ = in_process(*bound);
+  return {};
+}
+
+Result<void> Daemon::start_tracker() {
+  if (!plan_.tracker) return {};
+  if (plan_.tracker->origins.empty()) plan_.tracker->origins = {origin_address_};
+  tracker_ = std::make_unique<tracker::Tracker>(services(Role::tracker), *plan_.tracker);
+  auto bound = tracker_->start();
+  if (!bound) return propagate(bound);
+  announce_listener(Role::tracker, "api", *bound);
+  tracker_address_ = in_process(*bound);
+  return {};
+}
+
+Result<void> Daemon::start_proxy() {
+  if (!plan_.proxy) return {};
+  if (plan_.proxy->origins.empty()) plan_.proxy->origins = {origin_address_};
+  if (plan_.proxy->build_indexes.empty()) plan_.proxy->build_indexes = {build_index_address_};
+  proxy_ = std::make_unique<proxy::Proxy>(services(Role::proxy), *store_, *plan_.proxy);
+  auto bound = proxy_->start();
+  if (!bound) return propagate(bound);
+  for (const io::Address& address : *bound) announce_listener(Role::proxy, "registry", address);
+  return {};
+}
+
+Result<void> Daemon::start_agent() {
+  if (!plan_.agent) return {};
+  if (plan_.agent->trackers.empty()) plan_.agent->trackers = {tracker_address_};
+  if (plan_.agent->build_indexes.empty()) plan_.agent->build_indexes = {build_index_address_};
+  agent_ = std::make_unique<agent::Agent>(services(Role::agent), *store_, *plan_.agent);
+  auto bound = agent_->start();
+  if (!bound) return propagate(bound);
+  announce_listener(Role::agent, "registry", bound->registry);
+  announce_listener(Role::agent, "server", bound->server);
+  announce_listener(Role::agent, "peer", bound->p2p);
+  return {};
+}
+
+void Daemon::on_signal(int number) {
+  if (number == SIGHUP) {
+    log_.info("SIGHUP has no effect; restart to read the configuration again");
+    return;
+  }
+  if (stopping_) std::_Exit(1);
+  log_.info("stopping on signal {}; a second one stops at once", number);
+  begin_stop();
+}
+
+void Daemon::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  io::notify_service_manager("STOPPING=1");
+  tasks_.spawn(stop_roles(), "stop");
+}
+
+Task<> Daemon::stop_roles() {
+  co_await server_->stop(drain_grace);
+  if (agent_) co_await agent_->stop();
+  if (proxy_) co_await proxy_->stop();
+  if (tracker_) co_await tracker_->stop();
+  if (build_index_) co_await build_index_->stop();
+  if (origin_) co_await origin_->stop();
+  loop_.post([this] { leave_when_idle(); });
+}
+
+void Daemon::leave_when_idle() {
+  if (tasks_.size() > 0) {
+    loop_.post([this] { leave_when_idle(); });
+    return;
+  }
+  log_.info("stopped");
+  loop_.stop();
+}
+
+}  // namespace krakend::daemon

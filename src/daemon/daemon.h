@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/plan.h"
+#include "krakend/backend/backend.h"
+#include "krakend/http/client.h"
+#include "krakend/http/server.h"
+#include "krakend/io/system.h"
+#include "krakend/io/task_group.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::daemon {
+
+/// The running process: builds everything once, from general to specific, starts the roles so that each finds
+/// those it depends on listening, and stops them in reverse. Owns all of it.
+class Daemon {
+ public:
+  struct Backends {
+    std::vector<BackendConfig> origin;
+    std::vector<BackendConfig> build_index;
+  };
+  Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log);
+  ~Daemon();
+
+  /// Runs until a signal. Exit status: 0 after a clean stop, 1 when the start failed.
+  int run();
+
+ private:
+  void start();
+  Result<void> start_roles();
+  Result<void> start_origin();
+  Result<void> start_build_index();
+  Result<void> start_tracker();
+  Result<void> start_proxy();
+  Result<void> start_agent();
+  Result<void> open_store();
+  Result<void> open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries);
+  Result<uint16_t> free_port(uint16_t wanted);
+  api::Services services(Role role);
+  void announce_listener(Role role, std::string_view name, const io::Address& address);
+
+  void on_signal(int number);
+  void begin_stop();
+  Task<> stop_roles();
+  void leave_when_idle();
+
+  Options options_;
+  Plan plan_;
+  Backends backend_configs_;
+  HostFacts host_;
+  Logger log_;
+  int exit_status_ = 0;
+  bool stopping_ = false;
+
+  io::Loop loop_;
+  std::unique_ptr<io::Clock> clock_;
+  std::unique_ptr<io::Random> random_;
+  std::unique_ptr<io::Net> net_;
+  std::unique_ptr<io::Disk> disk_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<storage::BlobStore> store_;
+  backend::Backends origin_backends_;
+  backend::Backends build_index_backends_;
+  /// One per role: see http::make_client.
+  std::vector<std::unique_ptr<http::Client>> clients_;
+
+  std::unique_ptr<origin::Origin> origin_;
+  std::unique_ptr<build_index::BuildIndex> build_index_;
+  std::unique_ptr<tracker::Tracker> tracker_;
+  std::unique_ptr<proxy::Proxy> proxy_;
+  std::unique_ptr<agent::Agent> agent_;
+  /// "host:port" where the roles of this process reach each other; empty until they listen.
+  std::string origin_address_;
+  std::string build_index_address_;
+  std::string tracker_address_;
+
+  io::TaskGroup tasks_;
+  std::unique_ptr<io::SignalWatch> signals_;
+};
+
+}  // namespace krakend::daemon

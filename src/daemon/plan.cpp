@@ -1,0 +1,206 @@
+#include "daemon/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace krakend::daemon {
+namespace {
+
+constexpr uint16_t default_proxy_port = 15000;
+constexpr uint16_t default_origin_peer_port = 15001;
+constexpr uint16_t default_blobserver_port = 15002;
+constexpr uint16_t default_tracker_port = 15003;
+constexpr uint16_t default_build_index_port = 15004;
+constexpr uint16_t default_agent_registry_port = 16000;
+constexpr uint16_t default_agent_peer_port = 16001;
+constexpr uint16_t default_agent_server_port = 16002;
+
+/// Collects ports together with the flag lines that --print-config shows.
+class PortPicker {
+ public:
+  explicit PortPicker(Plan& plan) : plan_(plan) {}
+  io::Address pick(std::string flag, const std::optional<uint16_t>& given, uint16_t fallback) {
+    const uint16_t port = given.value_or(fallback);
+    plan_.flags.push_back({std::move(flag), std::to_string(port), given.has_value()});
+    return {plan_.listen_host, port};
+  }
+
+ private:
+  Plan& plan_;
+};
+
+bool upstreams_are_local(const Config& config) {
+  const auto local = [](const std::vector<std::string>& hosts) {
+    return std::all_of(hosts.begin(), hosts.end(), [](const std::string& host) { return is_loopback(host); });
+  };
+  return !config.agent || local(config.agent->settings.options.trackers);
+}
+
+Result<std::string> choose_peer_ip(const Options& options, const Config& config, const HostFacts& host,
+                                   const std::string& listen_host) {
+  if (!options.has(Role::agent) && !options.has(Role::origin)) return std::string();
+  if (options.peer_ip) return *options.peer_ip;
+  if (!is_wildcard(listen_host)) return listen_host;
+  if (host.local_ipv4) return *host.local_ipv4;
+  if (upstreams_are_local(config)) return std::string("127.0.0.1");
+  return fail(
+      Errc::invalid_argument,
+      "no IPv4 address on eth0, ib0, eth1 or eth2; name the one that other hosts reach with --peer-ip");
+}
+
+PeerId make_peer_id(PeerIdFactory factory, const std::string& ip, uint16_t port, io::Random& random) {
+  // With port 0 the address is not known yet, and all peers of a host would share one id.
+  if (factory == PeerIdFactory::addr_hash && port != 0) return addr_hash_peer_id(ip, port);
+  std::array<uint8_t, 20> bytes{};
+  random.fill(bytes);
+  return PeerId(bytes);
+}
+
+/// One process has one store: its directories are those that some role's YAML names, and roles must not
+/// disagree.
+Result<void> choose_store(const Config& config, Plan& plan) {
+  struct Directory {
+    const char* name;
+    std::string storage::StoreOptions::*member;
+    std::string said_by;
+  };
+  Directory directories[] = {{"cache_dir", &storage::StoreOptions::cache_dir, ""},
+                             {"download_dir", &storage::StoreOptions::download_dir, ""},
+                             {"upload_dir", &storage::StoreOptions::upload_dir, ""}};
+  bool first = true;
+  for (Component* component : config.components()) {
+    const CommonConfig& common = component->common();
+    if (std::exchange(first, false)) plan.store = common.store;
+    for (Directory& directory : directories) {
+      const char* block = component->role == Role::agent ? "store" : "castore";
+      const std::string path = fmt::format("{}.{}", block, directory.name);
+      if (!component->table.given(path)) continue;
+      const std::string& wanted = common.store.*directory.member;
+      std::string& chosen = plan.store.*directory.member;
+      if (!directory.said_by.empty() && chosen != wanted) {
+        return fail(Errc::invalid_argument,
+                    "{} names {} but {} names {}: roles of one process share one store; name one directory",
+                    component->table.where(path), wanted, directory.said_by, chosen);
+      }
+      chosen = wanted;
+      directory.said_by = component->table.where(path);
+    }
+  }
+  // Blobs move between the three by rename, so those that nobody named lie beside the cache that somebody
+  // did.
+  if (directories[0].said_by.empty()) return {};
+  std::string cache = plan.store.cache_dir;
+  while (cache.size() > 1 && cache.ends_with('/')) cache.pop_back();
+  if (directories[1].said_by.empty()) plan.store.download_dir = io::parent_path(cache) + "/download";
+  if (directories[2].said_by.empty()) plan.store.upload_dir = io::parent_path(cache) + "/upload";
+  return {};
+}
+
+void plan_origin(const Options& options, const Config& config, Plan& plan, io::Random& random) {
+  PortPicker ports(plan);
+  origin::OriginOptions& origin = plan.origin.emplace(config.origin->settings.options);
+  origin.listen = ports.pick("blobserver-port", options.blobserver_port, default_blobserver_port);
+  const io::Address peer = ports.pick("peer-port", options.peer_port, default_origin_peer_port);
+  origin.zone = options.zone;
+  origin.cluster_name = options.cluster;
+  origin.p2p.peer_id = make_peer_id(config.origin->settings.peer_ids, plan.peer_ip, peer.port, random);
+  origin.p2p.ip = plan.peer_ip;
+  origin.p2p.port = peer.port;
+  origin.p2p.listen_host = plan.listen_host;
+  origin.p2p.origin = true;
+}
+
+void plan_agent(const Options& options, const Config& config, Plan& plan, io::Random& random) {
+  PortPicker ports(plan);
+  agent::AgentOptions& agent = plan.agent.emplace(config.agent->settings.options);
+  agent.registry_listen =
+      ports.pick("agent-registry-port", options.agent_registry_port, default_agent_registry_port);
+  agent.server_listen = ports.pick("agent-server-port", options.agent_server_port, default_agent_server_port);
+  const char* flag = options.has(Role::origin) ? "agent-peer-port" : "peer-port";
+  const io::Address peer = ports.pick(flag, options.agent_peer_port, default_agent_peer_port);
+  agent.p2p.peer_id = make_peer_id(config.agent->settings.peer_ids, plan.peer_ip, peer.port, random);
+  agent.p2p.ip = plan.peer_ip;
+  agent.p2p.port = peer.port;
+  agent.p2p.listen_host = plan.listen_host;
+}
+
+void plan_proxy(const Options& options, const Config& config, Plan& plan) {
+  proxy::ProxyOptions& proxy = plan.proxy.emplace(config.proxy->settings.options);
+  std::vector<uint16_t> ports = options.proxy_ports;
+  if (ports.empty()) ports.push_back(default_proxy_port);
+  for (const uint16_t port : ports) {
+    proxy.listen.push_back({plan.listen_host, port});
+    plan.flags.push_back(
+        {options.single() ? "port" : "proxy-port", std::to_string(port), !options.proxy_ports.empty()});
+  }
+}
+
+}  // namespace
+
+bool is_loopback(std::string_view host) {
+  return host.starts_with("127.") || host == "::1" || host.starts_with("localhost") ||
+         host.starts_with("[::1]");
+}
+
+bool is_wildcard(std::string_view host) {
+  return host == "0.0.0.0" || host == "::" || host.empty();
+}
+
+std::string connectable(const std::string& host) {
+  if (host == "::") return "::1";
+  return is_wildcard(host) ? "127.0.0.1" : host;
+}
+
+Result<std::string> own_label(const Options& options, const HostFacts& host, const Plan& plan,
+                              uint16_t port) {
+  const std::vector<std::string>& cluster = plan.origin->cluster;
+  const auto label = [port](const std::string& name) { return io::Address{name, port}.str(); };
+  if (cluster.empty()) return label(options.blobserver_hostname.value_or(plan.peer_ip));
+  std::vector<std::string> names{options.blobserver_hostname.value_or(host.host_name)};
+  if (host.local_ipv4) names.push_back(*host.local_ipv4);
+  names.insert(names.end(), {plan.peer_ip, plan.listen_host});
+  for (const std::string& name : names) {
+    if (std::find(cluster.begin(), cluster.end(), label(name)) != cluster.end()) return label(name);
+  }
+  return fail(Errc::invalid_argument,
+              "this origin is not in cluster.static: none of its entries is {} or {}; add it there, or set "
+              "--blobserver-hostname",
+              label(names.front()), label(plan.peer_ip));
+}
+
+Result<Plan> make_plan(const Options& options, const Config& config, const HostFacts& host,
+                       io::Random& random) {
+  Plan plan;
+  plan.data_dir = data_dir_of(options);
+  const bool private_herd = options.herd && !options.config_file;
+  plan.listen_host = options.listen_address.value_or(private_herd ? "127.0.0.1" : "0.0.0.0");
+  Result<std::string> peer_ip = choose_peer_ip(options, config, host, plan.listen_host);
+  if (!peer_ip) return propagate(peer_ip);
+  plan.peer_ip = *peer_ip;
+  plan.flags.push_back({"listen-address", plan.listen_host, options.listen_address.has_value()});
+  plan.flags.push_back({"data-dir", plan.data_dir, options.data_dir.has_value()});
+  if (!plan.peer_ip.empty()) plan.flags.push_back({"peer-ip", plan.peer_ip, options.peer_ip.has_value()});
+  if (Result<void> chosen = choose_store(config, plan); !chosen) return propagate(chosen);
+
+  PortPicker ports(plan);
+  const bool single = options.single();
+  if (config.origin) plan_origin(options, config, plan, random);
+  if (config.build_index) {
+    plan.build_index = config.build_index->settings.options;
+    plan.build_index->listen =
+        ports.pick(single ? "port" : "build-index-port", options.build_index_port, default_build_index_port);
+  }
+  if (config.tracker) {
+    plan.tracker = config.tracker->settings.options;
+    plan.tracker->listen =
+        ports.pick(single ? "port" : "tracker-port", options.tracker_port, default_tracker_port);
+  }
+  if (config.proxy) plan_proxy(options, config, plan);
+  if (config.agent) plan_agent(options, config, plan, random);
+  return plan;
+}
+
+}  // namespace krakend::daemon

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/options.h"
+#include "krakend/io/random.h"
+
+namespace krakend::daemon {
+
+/// What the plan needs to know of the host.
+struct HostFacts {
+  std::optional<std::string> local_ipv4;
+  std::string host_name;
+};
+
+/// A flag with the value that holds, for --print-config.
+struct EffectiveFlag {
+  std::string name;
+  std::string value;
+  bool given = false;
+};
+
+/// Everything decided before anything is opened: addresses, identities, directories.
+struct Plan {
+  std::string data_dir;
+  std::string listen_host;
+  std::string peer_ip;  ///< empty when no role announces itself
+  storage::StoreOptions store;
+  std::optional<origin::OriginOptions> origin;
+  std::optional<build_index::BuildIndexOptions> build_index;
+  std::optional<tracker::TrackerOptions> tracker;
+  std::optional<proxy::ProxyOptions> proxy;
+  std::optional<agent::AgentOptions> agent;
+  std::vector<EffectiveFlag> flags;
+};
+
+/// `random` makes the peer ids of the factory "random".
+Result<Plan> make_plan(const Options& options, const Config& config, const HostFacts& host,
+                       io::Random& random);
+
+/// Own label on the ring: the entry of the cluster list that is this origin. Without a list: where it can be
+/// reached.
+Result<std::string> own_label(const Options& options, const HostFacts& host, const Plan& plan, uint16_t port);
+
+/// 0.0.0.0 and :: cannot be connected to; the loopback address can.
+std::string connectable(const std::string& host);
+bool is_loopback(std::string_view host);
+bool is_wildcard(std::string_view host);
+
+}  // namespace krakend::daemon

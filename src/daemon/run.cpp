@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "daemon/plan.h"
+#include "daemon/print_config.h"
+#include "daemon/process.h"
+#include "krakend/daemon/main.h"
+#include "krakend/io/system.h"
+
+namespace krakend::daemon {
+namespace {
+
+constexpr int wrong_usage = 2;
+constexpr int cannot_run = 1;
+
+int complain(const Error& error, int status) {
+  fmt::print(stderr, "krakend: {}\n", error.message);
+  return status;
+}
+
+/// The process has one log: the most talkative role decides the level.
+LogOptions log_options(const Config& config) {
+  LogOptions log;
+  log.level = LogLevel::error;
+  for (Component* component : config.components()) {
+    log.level = std::min(log.level, component->common().log_level);
+    log.json = log.json || component->common().log_json;
+  }
+  return log;
+}
+
+void log_unused(const Config& config, const Logger& log) {
+  for (Component* component : config.components()) {
+    const Logger role = log.role(std::string(to_string(component->role))).module("config");
+    for (const UnusedKey& key : component->table.unused()) {
+      if (key.path == "allowed_cidrs") {
+        role.warn("{} ({}) is not enforced: whoever reaches the registry port may pull", key.path, key.where);
+      } else {
+        role.info("{} ({}): accepted, not used", key.path, key.where);
+      }
+    }
+  }
+}
+
+Daemon::Backends backends_of(const Config& config) {
+  Daemon::Backends backends;
+  if (config.origin) backends.origin = config.origin->settings.backends;
+  if (config.build_index) backends.build_index = config.build_index->settings.backends;
+  return backends;
+}
+
+int run_with(const Options& options) {
+  const std::unique_ptr<io::Disk> disk = io::make_posix_disk();
+  const std::unique_ptr<io::Random> random = io::make_system_random();
+  Result<Config> config = load_config(options, *disk);
+  if (!config) return complain(config.error(), cannot_run);
+  const HostFacts host{io::local_ipv4(), io::host_name()};
+  Result<Plan> plan = make_plan(options, *config, host, *random);
+  if (!plan) return complain(plan.error(), cannot_run);
+  if (options.print_config) {
+    fmt::print("{}", print_config(options, *config, *plan));
+    return 0;
+  }
+  const Logger log = Logger::create(log_options(*config), "krakend");
+  log.info("{}: data in {}", version_text(), plan->data_dir);
+  log_unused(*config, log);
+  Daemon daemon(options, std::move(*plan), backends_of(*config), host, log);
+  return daemon.run();
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  tune_process();
+  Result<Command> command = parse_command_line({argv + std::min(argc, 1), argv + argc});
+  if (!command) return complain(command.error(), wrong_usage);
+  if (command->text) {
+    fmt::print("{}", *command->text);
+    return 0;
+  }
+  try {
+    return run_with(command->options);
+  } catch (const std::exception& error) {
+    return complain({Errc::internal, error.what()}, cannot_run);
+  }
+}
+
+}  // namespace krakend::daemon

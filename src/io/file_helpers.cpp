@@ -1,0 +1,41 @@
+#include "krakend/core/hex.h"
+#include "krakend/io/disk.h"
+
+namespace krakend::io {
+
+Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t limit) {
+  auto file = disk.open(path, OpenMode::read);
+  if (!file) return propagate(file);
+  auto size = (*file)->size();
+  if (!size) return propagate(size);
+  if (*size > limit) return fail(Errc::too_large, "{} has {} bytes, the limit is {}", path, *size, limit);
+  std::string content(static_cast<size_t>(*size), '\0');
+  auto got = (*file)->read_at(0, std::as_writable_bytes(std::span<char>(content)));
+  if (!got) return propagate(got);
+  content.resize(*got);
+  return content;
+}
+
+Result<void> write_file(Disk& disk, const std::string& path, std::string_view content) {
+  auto file = disk.open(path, OpenMode::truncate);
+  if (!file) return propagate(file);
+  return (*file)->write_at(0, as_bytes(content));
+}
+
+Result<void> write_file_durably(Disk& disk, const std::string& path, std::string_view content) {
+  const auto temporary = path + ".tmp";
+  auto file = disk.open(temporary, OpenMode::truncate);
+  if (!file) return propagate(file);
+  if (auto done = (*file)->write_at(0, as_bytes(content)); !done) return done;
+  if (auto done = (*file)->sync(); !done) return done;
+  if (auto done = disk.rename(temporary, path); !done) return done;
+  return disk.sync_dir(parent_path(path));
+}
+
+std::string parent_path(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace krakend::io

@@ -1,0 +1,78 @@
+#include "krakend/io/loop.h"
+
+#include <asio/async_result.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+#include <atomic>
+#include <thread>
+
+#include "krakend/io/workers.h"
+
+namespace krakend::io {
+
+struct Loop::Impl {
+  explicit Impl(unsigned threads) : work(asio::make_work_guard(context)) {
+    if (threads > 0) pool = std::make_unique<Workers>(threads);
+  }
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work;
+  std::atomic<std::thread::id> thread;
+  std::unique_ptr<Workers> pool;  // last: its jobs post to the context
+};
+
+Loop::Loop(LoopOptions options) : impl_(std::make_unique<Impl>(options.pool_threads)) {}
+Loop::~Loop() = default;
+
+void Loop::run() {
+  impl_->thread = std::this_thread::get_id();
+  impl_->context.restart();
+  impl_->context.run();
+}
+
+void Loop::poll() {
+  impl_->thread = std::this_thread::get_id();
+  impl_->context.restart();
+  impl_->context.poll();
+}
+
+void Loop::stop() {
+  impl_->context.stop();
+}
+
+void Loop::post(std::function<void()> fn) {
+  asio::post(impl_->context, std::move(fn));
+}
+
+bool Loop::on_loop_thread() const {
+  return impl_->thread.load() == std::this_thread::get_id();
+}
+
+asio::any_io_executor Loop::executor() const {
+  return impl_->context.get_executor();
+}
+
+Workers* Loop::pool() const {
+  return impl_->pool.get();
+}
+
+Task<> Loop::run_elsewhere(Workers* workers, std::function<void()> job) {
+  // No cancellation slot is looked at: the job refers to the awaiting frame, which must stay until it has
+  // run.
+  const auto initiate = [this, workers](auto handler, std::function<void()> work) {
+    const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    auto run = [this, work = std::move(work), shared] {
+      work();
+      asio::post(impl_->context, [shared] { std::move (*shared)(); });
+    };
+    if (workers != nullptr)
+      workers->submit(std::move(run));
+    else
+      post(std::move(run));
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate, asio::use_awaitable,
+                                                                       std::move(job));
+}
+
+}  // namespace krakend::io

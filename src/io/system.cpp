@@ -1,0 +1,83 @@
+#include "krakend/io/system.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <asio/signal_set.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "io/socket.h"
+
+namespace krakend::io {
+
+struct SignalWatch::Impl : std::enable_shared_from_this<SignalWatch::Impl> {
+  Impl(Loop& loop, std::function<void(int)> f)
+      : signals(loop.executor(), SIGTERM, SIGINT, SIGHUP), fn(std::move(f)) {}
+  void wait() {
+    signals.async_wait([self = shared_from_this()](const asio::error_code& error, int number) {
+      if (error || !self->fn) return;
+      self->fn(number);
+      self->wait();
+    });
+  }
+  asio::signal_set signals;
+  std::function<void(int)> fn;
+};
+
+SignalWatch::SignalWatch(Loop& loop, std::function<void(int)> fn)
+    : impl_(std::make_shared<Impl>(loop, std::move(fn))) {
+  ::signal(SIGPIPE, SIG_IGN);
+  impl_->wait();
+}
+
+SignalWatch::~SignalWatch() {
+  impl_->fn = nullptr;
+  asio::error_code ignored;
+  impl_->signals.cancel(ignored);
+}
+
+void notify_service_manager(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const size_t length = std::strlen(path);
+  if (length >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = '\0';  // abstract socket
+  const Descriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return;
+  ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
+}
+
+std::optional<std::string> local_ipv4() {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return std::nullopt;
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> guard(list, ::freeifaddrs);
+  for (const std::string_view wanted : {"eth0", "ib0", "eth1", "eth2"}) {
+    for (const ifaddrs* item = list; item != nullptr; item = item->ifa_next) {
+      if (item->ifa_name != wanted || item->ifa_addr == nullptr || item->ifa_addr->sa_family != AF_INET)
+        continue;
+      if ((item->ifa_flags & IFF_LOOPBACK) != 0) continue;
+      std::array<char, INET_ADDRSTRLEN> text{};
+      const auto* address = reinterpret_cast<const sockaddr_in*>(item->ifa_addr);
+      if (::inet_ntop(AF_INET, &address->sin_addr, text.data(), text.size()) != nullptr) return text.data();
+    }
+  }
+  return std::nullopt;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+}  // namespace krakend::io

@@ -1,0 +1,90 @@
+#include "krakend/io/task_group.h"
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+#include <asio/system_error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <list>
+
+#include "krakend/io/condition.h"
+
+namespace krakend::io {
+
+struct TaskGroup::State {
+  State(Loop& l, Logger g) : loop(l), log(std::move(g)), empty(l) {}
+  Loop& loop;
+  Logger log;
+  Condition empty;
+  std::list<asio::cancellation_signal> running;
+  bool stopping = false;
+
+  void ended(std::list<asio::cancellation_signal>::iterator place, const std::exception_ptr& failure,
+             const std::string& name) {
+    running.erase(place);
+    if (running.empty()) empty.notify_all();
+    if (!failure) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const asio::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) return;
+      log.error("task \"{}\" ended by an exception: {}", name, error.what());
+    } catch (const std::exception& error) {
+      log.error("task \"{}\" ended by an exception: {}", name, error.what());
+    }
+  }
+};
+
+namespace {
+
+/// co_spawn may run the task inside the call; nobody who spawns expects that.
+Task<> deferred(asio::any_io_executor executor, Task<> task) {
+  co_await asio::post(executor, asio::use_awaitable);
+  co_await std::move(task);
+}
+
+}  // namespace
+
+TaskGroup::TaskGroup(Loop& loop, Logger log) : state_(std::make_shared<State>(loop, std::move(log))) {}
+
+TaskGroup::~TaskGroup() {
+  if (state_->running.empty()) return;
+  std::fprintf(stderr, "krakend: a service was destroyed while %zu of its tasks were running\n",
+               state_->running.size());
+  std::abort();
+}
+
+void TaskGroup::spawn(Task<> task, std::string name) {
+  if (state_->stopping) return;
+  const auto place = state_->running.emplace(state_->running.end());
+  asio::co_spawn(state_->loop.executor(), deferred(state_->loop.executor(), std::move(task)),
+                 asio::bind_cancellation_slot(place->slot(), [state = state_, place, name = std::move(name)](
+                                                                 const std::exception_ptr& failure) {
+                   state->ended(place, failure, name);
+                 }));
+}
+
+Task<> TaskGroup::stop() {
+  const auto state = state_;
+  state->stopping = true;
+  // A task may end inside emit(): step on before it does.
+  for (auto it = state->running.begin(); it != state->running.end();) {
+    auto& signal = *it++;
+    signal.emit(asio::cancellation_type::all);
+  }
+  while (!state->running.empty()) co_await state->empty.wait();
+}
+
+size_t TaskGroup::size() const {
+  return state_->running.size();
+}
+bool TaskGroup::stopping() const {
+  return state_->stopping;
+}
+
+}  // namespace krakend::io

@@ -1,0 +1,245 @@
+#include "io/tcp_stream.h"
+
+#include <sys/sendfile.h>
+
+#include <algorithm>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cerrno>
+#include <memory>
+
+#include "krakend/core/hash.h"
+#include "krakend/core/units.h"
+
+namespace krakend::io {
+namespace {
+
+/// Buffer of a pool thread for everything it receives or copies.
+constexpr size_t buffer_size = 256 * KiB;
+/// Bytes that one step moves before others get their turn on the pool.
+constexpr uint64_t step_quota = 8 * MiB;
+/// The loop is woken per batch of this size while the end of a transfer is further away.
+constexpr uint64_t low_water_max = 256 * KiB;
+
+std::span<std::byte> thread_buffer() {
+  thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_size);
+  return {buffer.get(), buffer_size};
+}
+
+bool would_block(int err) {
+  return err == EAGAIN || err == EWOULDBLOCK;
+}
+
+/// receive_file's end of a transfer: sums the bytes and puts them into the file.
+class FileSink final : public ByteSink {
+ public:
+  FileSink(FilePtr file, uint64_t offset) : file_(std::move(file)), offset_(offset) {}
+  Result<void> write(std::span<const std::byte> data) override {
+    sum_ = crc32(sum_, data);
+    auto written = file_->write_at(offset_, data);
+    offset_ += data.size();
+    return written;
+  }
+  uint32_t sum() const { return sum_; }
+
+ private:
+  FilePtr file_;
+  uint64_t offset_;
+  uint32_t sum_ = 0;
+};
+
+}  // namespace
+
+TcpStream::TcpStream(Loop& loop, Descriptor fd)
+    : loop_(loop), socket_(loop.executor()), peer_(peer_address(fd.get())), local_(local_address(fd.get())) {
+  socket_.assign(fd.release());
+}
+
+Error TcpStream::failure(int err, const char* what) const {
+  if (shut_) return Error{Errc::cancelled, fmt::format("{} {}: connection was shut down", what, peer_.str())};
+  auto error = errno_error(err, fmt::format("{} {}", what, peer_.str()));
+  if (error.code != Errc::timeout) error.code = Errc::network;
+  return error;
+}
+
+Task<Result<void>> TcpStream::wait(Direction direction) {
+  // shutdown() has cancelled the waits there were; a new one would only end by luck.
+  if (shut_) co_return fail(failure(ECANCELED, "wait for"));
+  asio::error_code error;
+  const auto type = direction == Direction::read ? asio::posix::stream_descriptor::wait_read
+                                                 : asio::posix::stream_descriptor::wait_write;
+  co_await socket_.async_wait(type, asio::redirect_error(asio::use_awaitable, error));
+  if (shut_) co_return fail(failure(ECANCELED, "wait for"));
+  // The task is being stopped: let the exception out.
+  if (error == asio::error::operation_aborted) throw asio::system_error(error);
+  if (error) co_return fail(failure(error.value(), "wait for"));
+  co_return Result<void>{};
+}
+
+Task<Result<size_t>> TcpStream::read_some(std::span<std::byte> out) {
+  const auto self = shared_from_this();
+  set_low_water(1);
+  while (true) {
+    const ssize_t got = ::recv(socket_.native_handle(), out.data(), out.size(), 0);
+    if (got >= 0) {
+      received_.fetch_add(static_cast<uint64_t>(got), std::memory_order_relaxed);
+      co_return static_cast<size_t>(got);
+    }
+    if (errno == EINTR) continue;
+    if (!would_block(errno)) co_return fail(failure(errno, "read from"));
+    auto ready = co_await wait(Direction::read);
+    if (!ready) co_return propagate(ready);
+  }
+}
+
+Task<Result<void>> TcpStream::write(std::span<const std::byte> data, bool more) {
+  const auto self = shared_from_this();
+  while (!data.empty()) {
+    const ssize_t put =
+        ::send(socket_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    if (put >= 0) {
+      sent_.fetch_add(static_cast<uint64_t>(put), std::memory_order_relaxed);
+      data = data.subspan(static_cast<size_t>(put));
+    } else if (would_block(errno)) {
+      auto ready = co_await wait(Direction::write);
+      if (!ready) co_return propagate(ready);
+    } else if (errno != EINTR) {
+      co_return fail(failure(errno, "write to"));
+    }
+  }
+  co_return Result<void>{};
+}
+
+/// Pool: reads until nothing is there, the quota is used up or `max` is reached.
+TcpStream::Step TcpStream::receive_step(ByteSink& sink, uint64_t max) {
+  Step step;
+  const auto buffer = thread_buffer();
+  const uint64_t limit = std::min(max, step_quota);
+  while (step.moved < limit) {
+    const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), limit - step.moved));
+    const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), want, 0);
+    if (got == 0) {
+      step.end = true;
+      break;
+    }
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (would_block(errno))
+        step.would_block = true;
+      else
+        step.error = failure(errno, "read from");
+      break;
+    }
+    step.moved += static_cast<uint64_t>(got);
+    received_.fetch_add(static_cast<uint64_t>(got), std::memory_order_relaxed);
+    if (auto written = sink.write(buffer.first(static_cast<size_t>(got))); !written) {
+      step.error = std::move(written.error());
+      break;
+    }
+    // A short read means that the socket is empty: ask the loop to wait instead of the kernel to refuse.
+    if (static_cast<size_t>(got) < want) {
+      step.would_block = true;
+      break;
+    }
+  }
+  return step;
+}
+
+/// How many bytes must have arrived before a waiting read is woken. Never more than are sure to come.
+void TcpStream::set_low_water(uint64_t bytes) {
+  bytes = std::clamp<uint64_t>(bytes, 1, low_water_max);
+  if (bytes == low_water_) return;
+  low_water_ = bytes;
+  set_option(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes));
+}
+
+Task<Result<uint64_t>> TcpStream::receive(ByteSink& sink, uint64_t max) {
+  const auto self = shared_from_this();
+  set_low_water(1);
+  auto ready = co_await wait(Direction::read);
+  if (!ready) co_return propagate(ready);
+  while (true) {
+    auto step = co_await loop_.offload([self, &sink, max] { return self->receive_step(sink, max); });
+    if (step.error) co_return fail(std::move(*step.error));
+    if (step.moved > 0 || step.end) co_return step.moved;
+    ready = co_await wait(Direction::read);
+    if (!ready) co_return propagate(ready);
+  }
+}
+
+Task<Result<uint32_t>> TcpStream::receive_file(FilePtr file, uint64_t offset, uint64_t length) {
+  const auto self = shared_from_this();
+  FileSink sink(std::move(file), offset);
+  while (length > 0) {
+    auto step = co_await loop_.offload([self, &sink, length] { return self->receive_step(sink, length); });
+    length -= step.moved;
+    if (step.error) co_return fail(std::move(*step.error));
+    if (step.end)
+      co_return fail(Errc::network, "{} closed the connection in the middle of a transfer", peer_.str());
+    if (length == 0 || !step.would_block) continue;
+    set_low_water(length);
+    auto ready = co_await wait(Direction::read);
+    if (!ready) co_return propagate(ready);
+  }
+  co_return sink.sum();
+}
+
+/// Pool: sendfile until the socket is full or the quota is used up.
+TcpStream::Step TcpStream::send_step(const File& file, uint64_t offset, uint64_t length) {
+  Step step;
+  const uint64_t limit = std::min(length, step_quota);
+  while (step.moved < limit) {
+    auto position = static_cast<off_t>(offset + step.moved);
+    const ssize_t put = ::sendfile(socket_.native_handle(), file.descriptor(), &position,
+                                   static_cast<size_t>(limit - step.moved));
+    if (put > 0) {
+      step.moved += static_cast<uint64_t>(put);
+      sent_.fetch_add(static_cast<uint64_t>(put), std::memory_order_relaxed);
+    } else if (put == 0) {
+      step.error =
+          Error{Errc::io, fmt::format("send to {}: file ends at byte {}", peer_.str(), offset + step.moved)};
+      break;
+    } else if (would_block(errno)) {
+      step.would_block = true;
+      break;
+    } else if (errno != EINTR) {
+      step.error = failure(errno, "send to");
+      break;
+    }
+  }
+  return step;
+}
+
+Task<Result<void>> TcpStream::send_file(FilePtr file, uint64_t offset, uint64_t length) {
+  const auto self = shared_from_this();
+  while (length > 0) {
+    auto step = co_await loop_.offload(
+        [self, &file, offset, length] { return self->send_step(*file, offset, length); });
+    offset += step.moved;
+    length -= step.moved;
+    if (step.error) co_return fail(std::move(*step.error));
+    if (length == 0 || !step.would_block) continue;
+    auto ready = co_await wait(Direction::write);
+    if (!ready) co_return propagate(ready);
+  }
+  co_return Result<void>{};
+}
+
+void TcpStream::shutdown() noexcept {
+  if (shut_.exchange(true)) return;
+  ::shutdown(socket_.native_handle(), SHUT_RDWR);
+  asio::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+Task<Result<void>> read_exact(Stream& stream, std::span<std::byte> out) {
+  while (!out.empty()) {
+    auto got = co_await stream.read_some(out);
+    if (!got) co_return propagate(got);
+    if (*got == 0) co_return fail(Errc::network, "{} closed the connection", stream.peer().str());
+    out = out.subspan(*got);
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace krakend::io

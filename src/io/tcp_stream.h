@@ -1,0 +1,56 @@
+#pragma once
+
+#include <asio/posix/stream_descriptor.hpp>
+#include <atomic>
+#include <memory>
+
+#include "io/socket.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/net.h"
+
+namespace krakend::io {
+
+/// A connected socket. Waiting happens on the loop through asio, system calls of large transfers on the pool.
+class TcpStream final : public Stream, public std::enable_shared_from_this<TcpStream> {
+ public:
+  TcpStream(Loop& loop, Descriptor fd);
+
+  Task<Result<size_t>> read_some(std::span<std::byte> out) override;
+  Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
+  Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) override;
+  Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length) override;
+  Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) override;
+  void shutdown() noexcept override;
+  uint64_t bytes_received() const override { return received_.load(std::memory_order_relaxed); }
+  uint64_t bytes_sent() const override { return sent_.load(std::memory_order_relaxed); }
+  const Address& peer() const override { return peer_; }
+  const Address& local() const override { return local_; }
+
+ private:
+  enum class Direction { read, write };
+  /// What one step on the pool came to.
+  struct Step {
+    uint64_t moved = 0;
+    bool would_block = false;
+    bool end = false;
+    std::optional<Error> error;
+  };
+  struct Received;
+
+  Task<Result<void>> wait(Direction direction);
+  Step receive_step(ByteSink& sink, uint64_t max);
+  Step send_step(const File& file, uint64_t offset, uint64_t length);
+  void set_low_water(uint64_t bytes);
+  Error failure(int err, const char* what) const;
+
+  Loop& loop_;
+  asio::posix::stream_descriptor socket_;
+  std::atomic<bool> shut_{false};
+  std::atomic<uint64_t> received_{0};
+  std::atomic<uint64_t> sent_{0};
+  uint64_t low_water_ = 1;
+  Address peer_;
+  Address local_;
+};
+
+}  // namespace krakend::io

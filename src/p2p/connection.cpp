@@ -1,0 +1,79 @@
+#include "p2p/connection.h"
+
+#include <algorithm>
+
+#include "krakend/core/hex.h"
+
+namespace krakend::p2p {
+
+Connection::Connection(io::Loop& loop, io::StreamPtr stream, Handshake peer, bool origin, bool opener,
+                       TimePoint now)
+    : last_progress(now),
+      last_useful(now),
+      stream_(std::move(stream)),
+      peer_(std::move(peer)),
+      origin_(origin),
+      opener_(opener),
+      wake_(loop) {}
+
+void Connection::send(const Message& message) {
+  if (closed_) return;
+  control_ += encode_frame(message);
+  if (control_.size() > max_queued_control) close();
+  wake_.notify_all();
+}
+
+bool Connection::send_piece(PieceIndex index) {
+  if (pieces_.size() >= max_queued_pieces) return false;
+  pieces_.push_back(index);
+  wake_.notify_all();
+  return true;
+}
+
+void Connection::cancel_piece(PieceIndex index) {
+  std::erase(pieces_, index);
+}
+
+void Connection::close() {
+  if (closed_) return;
+  closed_ = true;
+  stream_->shutdown();
+  wake_.notify_all();
+}
+
+Task<> Connection::write_loop(std::shared_ptr<Connection> self, io::FilePtr file,
+                              std::shared_ptr<const MetaInfo> info,
+                              std::function<void(PieceIndex)> sent_piece) {
+  while (!self->closed_) {
+    if (!self->control_.empty()) {
+      if (!co_await self->write_control()) break;
+    } else if (!self->pieces_.empty()) {
+      const auto index = self->pieces_.front();
+      self->pieces_.pop_front();
+      if (!co_await self->write_piece(index, file, *info)) break;
+      self->sent += info->piece_size(index);
+      sent_piece(index);
+    } else {
+      co_await self->wake_.wait();
+    }
+  }
+  self->close();
+}
+
+Task<bool> Connection::write_control() {
+  const auto frames = std::move(control_);
+  control_.clear();
+  auto written = co_await stream_->write(as_bytes(frames));
+  co_return written.has_value();
+}
+
+Task<bool> Connection::write_piece(PieceIndex index, const io::FilePtr& file, const MetaInfo& info) {
+  const auto length = info.piece_size(index);
+  const auto header = encode_frame(PiecePayload{index, 0, static_cast<uint32_t>(length)});
+  auto written = co_await stream_->write(as_bytes(header), true);
+  if (!written) co_return false;
+  written = co_await stream_->send_file(file, info.piece_offset(index), length);
+  co_return written.has_value();
+}
+
+}  // namespace krakend::p2p

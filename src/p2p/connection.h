@@ -1,0 +1,74 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "krakend/core/metainfo.h"
+#include "krakend/core/time.h"
+#include "krakend/core/units.h"
+#include "krakend/io/condition.h"
+#include "krakend/io/net.h"
+#include "p2p/message.h"
+
+namespace krakend::p2p {
+
+/// The link to one peer for one torrent, after the handshake: what we know of the peer, and the queue of what
+/// goes out. Control frames always go before the next payload. Owned by the torrent; its reader and writer
+/// tasks keep it alive. Loop thread.
+class Connection {
+ public:
+  /// Pieces a peer may have asked for and not got; a peer that asks for more gets an ERROR.
+  static constexpr size_t max_queued_pieces = 512;
+  /// Bytes of control frames waiting to be written; a peer that does not read them is dropped.
+  static constexpr size_t max_queued_control = 4 * MiB;
+
+  Connection(io::Loop& loop, io::StreamPtr stream, Handshake peer, bool origin, bool opener, TimePoint now);
+
+  const PeerId& id() const { return peer_.peer_id; }
+  const Bitfield& have() const { return peer_.have; }
+  Bitfield& have() { return peer_.have; }
+  bool origin() const { return origin_; }
+  bool opener() const { return opener_; }
+  const io::Address& address() const { return stream_->peer(); }
+  io::Stream& stream() { return *stream_; }
+
+  void send(const Message& message);
+  /// Queues a piece; false when too many are queued already.
+  bool send_piece(PieceIndex index);
+  /// Takes a queued piece back, if it is not being sent yet.
+  void cancel_piece(PieceIndex index);
+  /// Ends both tasks soon. Idempotent.
+  void close();
+  bool closed() const { return closed_; }
+
+  /// Writes what is queued until the connection closes. `sent` is called after each payload.
+  static Task<> write_loop(std::shared_ptr<Connection> self, io::FilePtr file,
+                           std::shared_ptr<const MetaInfo> info, std::function<void(PieceIndex)> sent);
+
+  // Bookkeeping of the torrent.
+  uint64_t received = 0;    ///< bytes of good pieces from this peer
+  uint64_t sent = 0;        ///< bytes of pieces to this peer
+  bool snubbed = false;     ///< went silent with requests open: gets no new ones until it delivers
+  bool receiving = false;   ///< the bytes of a wanted piece are arriving
+  uint64_t seen_bytes = 0;  ///< stream.bytes_received() at the last look
+  TimePoint last_progress;  ///< when seen_bytes last grew
+  TimePoint last_useful;    ///< when a piece last moved in either direction
+
+ private:
+  Task<bool> write_control();
+  Task<bool> write_piece(PieceIndex index, const io::FilePtr& file, const MetaInfo& info);
+
+  io::StreamPtr stream_;
+  Handshake peer_;
+  bool origin_;
+  bool opener_;
+  bool closed_ = false;
+  std::string control_;
+  std::deque<PieceIndex> pieces_;
+  io::Condition wake_;
+};
+using ConnectionPtr = std::shared_ptr<Connection>;
+
+}  // namespace krakend::p2p

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "krakend/io/task_group.h"
+#include "krakend/p2p/engine.h"
+
+namespace krakend::p2p {
+
+/// What the parts of one engine share. Owned by the engine; torrents hold it, so it lives as long as any of
+/// them. Loop thread.
+struct Context {
+  Context(Engine::Services s, EngineSelf own, EngineOptions opts, Tracker* t, Logger l)
+      : loop(s.loop),
+        clock(s.clock),
+        random(s.random),
+        net(s.net),
+        store(s.store),
+        self(std::move(own)),
+        options(opts),
+        tracker(t),
+        log(std::move(l)),
+        tasks(s.loop, log) {}
+
+  io::Loop& loop;
+  io::Clock& clock;
+  io::Random& random;
+  io::Net& net;
+  storage::BlobStore& store;
+  EngineSelf self;
+  EngineOptions options;
+  Tracker* tracker;  ///< null at an origin
+  Logger log;
+  io::TaskGroup tasks;
+};
+using ContextPtr = std::shared_ptr<Context>;
+
+}  // namespace krakend::p2p

@@ -1,0 +1,328 @@
+#include "p2p/message.h"
+
+#include <array>
+#include <limits>
+#include <optional>
+#include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
+
+#include "krakend/core/hex.h"
+
+namespace krakend::p2p {
+namespace {
+
+enum Type : int32_t {
+  bitfield = 0,
+  piece_request = 1,
+  piece_payload = 2,
+  announce_piece = 3,
+  cancel_piece = 4,
+  error = 5,
+  complete = 6
+};
+
+// Field numbers of p2p.Message and of its bodies.
+constexpr protozero::pbf_tag_type tag_type = 2;
+constexpr protozero::pbf_tag_type tag_bitfield = 3;
+constexpr protozero::pbf_tag_type tag_request = 4;
+constexpr protozero::pbf_tag_type tag_payload = 5;
+constexpr protozero::pbf_tag_type tag_announce = 6;
+constexpr protozero::pbf_tag_type tag_cancel = 7;
+constexpr protozero::pbf_tag_type tag_error = 8;
+constexpr protozero::pbf_tag_type tag_complete = 9;
+
+/// The value of an empty remote bitfield: what a reference peer sends for every neighbour (contract p2p
+/// §3.1).
+constexpr std::string_view empty_bitfield{"\0\0\0\0\0\0\0\0", 8};
+
+bool valid_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<uint8_t>(text[i]);
+    const size_t length = lead < 0x80                   ? 1
+                          : lead >= 0xC2 && lead < 0xE0 ? 2
+                          : (lead & 0xF0) == 0xE0       ? 3
+                          : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                        : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    for (size_t k = 1; k < length; ++k) {
+      if ((static_cast<uint8_t>(text[i + k]) & 0xC0) != 0x80) return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+/// Thrown inside decode_message only, for what protobuf allows and the protocol does not.
+struct Malformed {
+  const char* what;
+};
+
+uint32_t non_negative(int32_t value) {
+  if (value < 0) throw Malformed{"negative number"};
+  return static_cast<uint32_t>(value);
+}
+
+struct PieceFields {
+  uint32_t index = 0;
+  uint32_t offset = 0;
+  uint32_t length = 0;
+};
+
+PieceFields decode_piece_fields(protozero::pbf_reader body) {
+  PieceFields fields;
+  while (body.next()) {
+    if (body.wire_type() != protozero::pbf_wire_type::varint) {
+      body.skip();
+      continue;
+    }
+    switch (body.tag()) {
+      case 2:
+        fields.index = non_negative(body.get_int32());
+        break;
+      case 3:
+        fields.offset = non_negative(body.get_int32());
+        break;
+      case 4:
+        fields.length = non_negative(body.get_int32());
+        break;
+      default:
+        body.skip();
+    }
+  }
+  return fields;
+}
+
+PieceError decode_error(protozero::pbf_reader body) {
+  PieceError result;
+  while (body.next()) {
+    if (body.tag() == 2 && body.wire_type() == protozero::pbf_wire_type::length_delimited) {
+      result.text = body.get_string();
+    } else if (body.tag() == 3 && body.wire_type() == protozero::pbf_wire_type::varint) {
+      result.index = non_negative(body.get_int32());
+    } else {
+      body.skip();
+    }
+  }
+  return result;
+}
+
+PeerId decode_neighbour(protozero::pbf_reader entry) {
+  std::string key;
+  std::string value;
+  while (entry.next()) {
+    if (entry.wire_type() != protozero::pbf_wire_type::length_delimited)
+      throw Malformed{"bad remote bitfield entry"};
+    if (entry.tag() == 1)
+      key = entry.get_string();
+    else if (entry.tag() == 2)
+      value = entry.get_string();
+    else
+      entry.skip();
+  }
+  auto id = PeerId::parse(key);
+  if (!id) throw Malformed{"bad peer id among remote bitfields"};
+  if (!Bitfield::decode(value)) throw Malformed{"bad remote bitfield"};
+  return *id;
+}
+
+Handshake decode_handshake(protozero::pbf_reader body) {
+  std::string info_hash, name, peer_id, have;
+  Handshake result;
+  while (body.next()) {
+    if (body.wire_type() != protozero::pbf_wire_type::length_delimited) {
+      body.skip();
+      continue;
+    }
+    switch (body.tag()) {
+      case 2:
+        info_hash = body.get_string();
+        break;
+      case 3:
+        name = body.get_string();
+        break;
+      case 4:
+        peer_id = body.get_string();
+        break;
+      case 5:
+        have = body.get_string();
+        break;
+      case 6:
+        result.ns = body.get_string();
+        break;
+      case 7:
+        result.neighbours.push_back(decode_neighbour(body.get_message()));
+        break;
+      default:
+        body.skip();
+    }
+  }
+  auto hash = InfoHash::parse(info_hash);
+  auto digest = Digest::parse_hex(name);
+  auto peer = PeerId::parse(peer_id);
+  auto field = Bitfield::decode(have);
+  if (!hash) throw Malformed{"bad info hash in bitfield message"};
+  if (!digest) throw Malformed{"bad name in bitfield message"};
+  if (!peer) throw Malformed{"bad peer id in bitfield message"};
+  if (!field) throw Malformed{"bad bitfield in bitfield message"};
+  result.info_hash = *hash;
+  result.digest = *digest;
+  result.peer_id = *peer;
+  result.have = std::move(*field);
+  return result;
+}
+
+Message decode_body(int32_t type, const std::array<std::optional<protozero::data_view>, 10>& bodies) {
+  const auto body = [&](protozero::pbf_tag_type tag) {
+    const auto& view = bodies.at(tag);
+    if (!view) throw Malformed{"message without the body of its type"};
+    return protozero::pbf_reader{*view};
+  };
+  switch (type) {
+    case Type::bitfield:
+      return decode_handshake(body(tag_bitfield));
+    case Type::piece_request: {
+      const auto f = decode_piece_fields(body(tag_request));
+      return PieceRequest{f.index, f.offset, f.length};
+    }
+    case Type::piece_payload: {
+      const auto f = decode_piece_fields(body(tag_payload));
+      return PiecePayload{f.index, f.offset, f.length};
+    }
+    case Type::announce_piece:
+      return AnnouncePiece{decode_piece_fields(body(tag_announce)).index};
+    case Type::cancel_piece:
+      return CancelPiece{decode_piece_fields(body(tag_cancel)).index};
+    case Type::error:
+      return decode_error(body(tag_error));
+    case Type::complete:
+      return Complete{};
+    default:
+      return Ignored{};
+  }
+}
+
+void add_int(protozero::pbf_writer& writer, protozero::pbf_tag_type tag, uint32_t value) {
+  if (value != 0) writer.add_int32(tag, static_cast<int32_t>(value));
+}
+
+/// Protobuf bytes of a message: its type (0 is not written) and one body, present even when empty.
+std::string with_body(int32_t type, protozero::pbf_tag_type tag, const std::string& body) {
+  std::string bytes;
+  protozero::pbf_writer writer{bytes};
+  if (type != 0) writer.add_enum(tag_type, type);
+  writer.add_message(tag, body);
+  return bytes;
+}
+
+std::string encode_piece(int32_t type, protozero::pbf_tag_type tag, PieceFields fields) {
+  std::string body;
+  protozero::pbf_writer writer{body};
+  add_int(writer, 2, fields.index);
+  add_int(writer, 3, fields.offset);
+  add_int(writer, 4, fields.length);
+  return with_body(type, tag, body);
+}
+
+std::string encode_handshake(const Handshake& handshake, size_t neighbours) {
+  std::string body;
+  protozero::pbf_writer writer{body};
+  writer.add_string(2, handshake.info_hash.hex());
+  writer.add_string(3, handshake.digest.hex());
+  writer.add_string(4, handshake.peer_id.hex());
+  writer.add_bytes(5, handshake.have.encode());
+  if (!handshake.ns.empty() && valid_utf8(handshake.ns)) writer.add_string(6, handshake.ns);
+  for (size_t i = 0; i < neighbours; ++i) {
+    std::string entry;
+    protozero::pbf_writer entry_writer{entry};
+    entry_writer.add_string(1, handshake.neighbours[i].hex());
+    entry_writer.add_bytes(2, empty_bitfield.data(), empty_bitfield.size());
+    writer.add_message(7, entry);
+  }
+  return with_body(Type::bitfield, tag_bitfield, body);
+}
+
+struct Encoder {
+  std::string operator()(const Handshake& m) const {
+    size_t neighbours = m.neighbours.size();
+    auto bytes = encode_handshake(m, neighbours);
+    while (bytes.size() > max_message_size && neighbours > 0) bytes = encode_handshake(m, neighbours /= 2);
+    return bytes;
+  }
+  std::string operator()(const PieceRequest& m) const {
+    return encode_piece(Type::piece_request, tag_request, {m.index, m.offset, m.length});
+  }
+  std::string operator()(const PiecePayload& m) const {
+    return encode_piece(Type::piece_payload, tag_payload, {m.index, m.offset, m.length});
+  }
+  std::string operator()(const AnnouncePiece& m) const {
+    return encode_piece(Type::announce_piece, tag_announce, {m.index, 0, 0});
+  }
+  std::string operator()(const CancelPiece& m) const {
+    return encode_piece(Type::cancel_piece, tag_cancel, {m.index, 0, 0});
+  }
+  std::string operator()(const PieceError& m) const {
+    std::string body;
+    protozero::pbf_writer writer{body};
+    writer.add_string(2, m.text);
+    add_int(writer, 3, m.index);
+    return with_body(Type::error, tag_error, body);
+  }
+  std::string operator()(const Complete&) const {
+    std::string bytes;
+    protozero::pbf_writer{bytes}.add_enum(tag_type, Type::complete);
+    return bytes;
+  }
+  std::string operator()(const Ignored&) const { return {}; }
+};
+
+}  // namespace
+
+Result<Message> decode_message(std::string_view bytes) {
+  try {
+    int32_t type = 0;
+    std::array<std::optional<protozero::data_view>, 10> bodies;
+    protozero::pbf_reader reader{bytes.data(), bytes.size()};
+    while (reader.next()) {
+      const auto tag = reader.tag();
+      if (tag == tag_type && reader.wire_type() == protozero::pbf_wire_type::varint) {
+        type = reader.get_enum();
+      } else if (tag >= tag_bitfield && tag <= tag_complete &&
+                 reader.wire_type() == protozero::pbf_wire_type::length_delimited) {
+        bodies.at(tag) = reader.get_view();
+      } else {
+        reader.skip();
+      }
+    }
+    return decode_body(type, bodies);
+  } catch (const Malformed& malformed) {
+    return fail(Errc::protocol, "peer message: {}", malformed.what);
+  } catch (const protozero::exception& broken) {
+    return fail(Errc::protocol, "peer message: {}", broken.what());
+  }
+}
+
+std::string encode_frame(const Message& message) {
+  const auto body = std::visit(Encoder{}, message);
+  const auto size = static_cast<uint32_t>(body.size());
+  std::string frame{static_cast<char>(size >> 24), static_cast<char>(size >> 16 & 0xFF),
+                    static_cast<char>(size >> 8 & 0xFF), static_cast<char>(size & 0xFF)};
+  return frame + body;
+}
+
+Task<Result<Message>> read_message(io::Stream& stream) {
+  std::array<std::byte, 4> prefix;
+  auto got = co_await io::read_exact(stream, prefix);
+  if (!got) co_return propagate(got);
+  uint32_t size = 0;
+  for (const auto byte : prefix) size = size << 8 | static_cast<uint32_t>(byte);
+  if (size > max_message_size) {
+    co_return fail(Errc::protocol, "peer message of {} bytes exceeds the limit of {}", size,
+                   max_message_size);
+  }
+  std::string body(size, '\0');
+  got = co_await io::read_exact(stream, std::as_writable_bytes(std::span<char>(body)));
+  if (!got) co_return propagate(got);
+  co_return decode_message(body);
+}
+
+}  // namespace krakend::p2p

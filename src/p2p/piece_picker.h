@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "krakend/core/bitfield.h"
+#include "krakend/core/metainfo.h"
+
+namespace krakend::p2p {
+
+/// Decides which piece to ask a peer for. Pure: no clock, no I/O; randomness is an argument.
+///
+/// Half of the picks follow the read cursor of the waiting client (the lowest missing piece within a window),
+/// the other half, and all when nobody reads, take the rarest piece among the connected peers with random
+/// ties: what the client needs soonest and what the swarm needs most.
+class PiecePicker {
+ public:
+  /// Pieces ahead of the cursor that count as "soon".
+  static constexpr uint32_t cursor_window = 32;
+
+  explicit PiecePicker(const Bitfield& have);
+
+  void add_peer(const Bitfield& pieces);
+  void remove_peer(const Bitfield& pieces);
+  /// A connected peer got one more piece.
+  void add_piece(PieceIndex index) { ++availability_.at(index); }
+
+  /// The piece is on its way from some peer; pick() leaves it alone until released.
+  void mark_requested(PieceIndex index) { requested_.set(index); }
+  void release(PieceIndex index) { requested_.clear(index); }
+  void mark_have(PieceIndex index);
+  /// The piece turned out to be wrong: it is missing again.
+  void mark_lost(PieceIndex index);
+  void set_cursor(PieceIndex index) { cursor_ = index; }
+
+  /// A missing, unrequested piece that the peer has. `draw` is a uniform random number.
+  std::optional<PieceIndex> pick(const Bitfield& peer, uint64_t draw) const;
+  /// Whether the peer has any piece that is missing here, requested or not.
+  bool wants_from(const Bitfield& peer) const;
+  uint32_t availability(PieceIndex index) const { return availability_.at(index); }
+
+ private:
+  uint64_t candidates(const Bitfield& peer, size_t word) const;
+  std::optional<PieceIndex> first_from_cursor(const Bitfield& peer) const;
+  std::optional<PieceIndex> rarest(const Bitfield& peer, uint64_t draw) const;
+
+  Bitfield have_;
+  Bitfield requested_;
+  std::vector<uint32_t> availability_;
+  std::optional<PieceIndex> cursor_;
+};
+
+}  // namespace krakend::p2p

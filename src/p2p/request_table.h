@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "krakend/core/bitfield.h"
+#include "krakend/core/ids.h"
+#include "krakend/core/metainfo.h"
+#include "krakend/core/time.h"
+
+namespace krakend::p2p {
+
+/// The piece requests of one torrent that have been sent and not been answered. Pure: time is an argument.
+class RequestTable {
+ public:
+  void add(const PeerId& peer, PieceIndex piece, TimePoint now);
+  /// Forgets one request; false when there was none.
+  bool erase(const PeerId& peer, PieceIndex piece);
+  /// Forgets all requests to a peer. Returns the pieces that nobody is asked for any more.
+  std::vector<PieceIndex> erase_peer(const PeerId& peer);
+  /// Forgets all requests for a piece. Returns whom they had been sent to.
+  std::vector<PeerId> erase_piece(PieceIndex piece);
+
+  bool requested(PieceIndex piece) const { return by_piece_.contains(piece); }
+  unsigned outstanding(const PeerId& peer) const;
+  /// When the oldest unanswered request to the peer was sent.
+  std::optional<TimePoint> oldest(const PeerId& peer) const;
+  bool empty() const { return by_piece_.empty(); }
+
+  /// Endgame: the piece that has been waiting longest, at least `min_age`, asked of exactly one peer that is
+  /// not `peer`, which has it too. At most one duplicate per piece.
+  std::optional<PieceIndex> overdue_for(const PeerId& peer, const Bitfield& pieces, TimePoint now,
+                                        Duration min_age) const;
+
+ private:
+  struct Request {
+    PeerId peer;
+    TimePoint sent;
+  };
+  std::unordered_map<PieceIndex, std::vector<Request>> by_piece_;
+  std::unordered_map<PeerId, std::vector<PieceIndex>> by_peer_;
+};
+
+}  // namespace krakend::p2p

@@ -1,0 +1,248 @@
+#include "p2p/torrent.h"
+
+#include <algorithm>
+
+#include "p2p/prefix_hasher.h"
+
+namespace krakend::p2p {
+
+/// A client's view of the blob; also moves the read cursor of the picker.
+class TorrentReader final : public io::Content {
+ public:
+  explicit TorrentReader(TorrentPtr torrent)
+      : torrent_(std::move(torrent)), generation_(torrent_->generation_), file_(torrent_->file_) {
+    ++torrent_->readers_;
+  }
+  TorrentReader(const TorrentReader&) = delete;
+  TorrentReader& operator=(const TorrentReader&) = delete;
+  ~TorrentReader() override {
+    --torrent_->readers_;
+    torrent_->last_used_ = torrent_->context_->clock.now();
+  }
+
+  uint64_t size() const override { return torrent_->info_->length(); }
+  io::FilePtr file() const override { return file_; }
+
+  Task<Result<uint64_t>> ready(uint64_t offset) override {
+    const auto torrent = torrent_;
+    while (true) {
+      if (torrent->failure_) co_return fail(*torrent->failure_);
+      if (torrent->generation_ != generation_) {
+        co_return fail(Errc::corrupt, "blob {}: stored bytes were found damaged, read again",
+                       torrent->info_->digest().str());
+      }
+      const auto end = torrent->readable_end();
+      if (offset < end) co_return end;
+      torrent->picker_.set_cursor(static_cast<PieceIndex>(offset / torrent->info_->piece_length()));
+      co_await torrent->progress_.wait();
+    }
+  }
+
+ private:
+  TorrentPtr torrent_;
+  uint64_t generation_;
+  io::FilePtr file_;
+};
+
+Torrent::Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr partial)
+    : context_(std::move(context)),
+      ns_(std::move(ns)),
+      info_(std::make_shared<const MetaInfo>(partial->metainfo())),
+      partial_(std::move(partial)),
+      file_(partial_->file()),
+      have_(partial_->have()),
+      receiving_(have_.size()),
+      picker_(have_),
+      backoff_(context_->options.blacklist_duration),
+      progress_(context_->loop),
+      starved_(context_->loop),
+      started_(context_->clock.now()),
+      finished_(started_),
+      last_piece_(started_),
+      last_used_(started_),
+      resumed_pieces_(have_.count()) {
+  while (have_.test(prefix_)) ++prefix_;
+}
+
+Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::BlobPtr blob)
+    : context_(std::move(context)),
+      ns_(std::move(ns)),
+      info_(std::make_shared<const MetaInfo>(std::move(info))),
+      file_(blob->file()),
+      have_(info_->piece_count(), true),
+      receiving_(have_.size()),
+      prefix_(have_.size()),
+      complete_(true),
+      picker_(have_),
+      backoff_(context_->options.blacklist_duration),
+      progress_(context_->loop),
+      starved_(context_->loop),
+      started_(context_->clock.now()),
+      finished_(started_),
+      last_piece_(started_),
+      last_used_(started_),
+      resumed_pieces_(have_.count()) {}
+
+void Torrent::start() {
+  auto self = shared_from_this();
+  context_->tasks.spawn(hash_loop(self), "hash " + info_->digest().hex());
+  if (have_.all()) return;
+  context_->tasks.spawn(announce_loop(self), "announce " + info_->digest().hex());
+  context_->tasks.spawn(watch_loop(self), "watch " + info_->digest().hex());
+}
+
+void Torrent::fail_with(Error why) {
+  if (failure_) return;
+  failure_ = std::move(why);
+  for (const auto& [id, connection] : peers_) connection->close();
+  progress_.notify_all();
+  starved_.notify_all();
+}
+
+Task<> Torrent::discard() {
+  if (auto partial = std::move(partial_)) co_await partial->discard();
+}
+
+io::ContentPtr Torrent::open_reader() {
+  return std::make_shared<TorrentReader>(shared_from_this());
+}
+
+uint64_t Torrent::prefix_bytes() const {
+  return std::min(info_->length(), uint64_t{prefix_} * info_->piece_length());
+}
+
+uint64_t Torrent::readable_end() const {
+  if (complete_) return info_->length();
+  const auto limit = info_->length() > holdback ? info_->length() - holdback : 0;
+  return std::min(prefix_bytes(), limit);
+}
+
+/// Follows the verified prefix with the SHA-256 until the blob is whole and proven, or the torrent fails.
+Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
+  while (!self->failure_ && !self->complete_) {
+    PrefixHasher hasher(self->context_->loop, self->file_);
+    while (!self->failure_ && hasher.position() < self->info_->length()) {
+      const auto end = self->prefix_bytes();
+      if (hasher.position() == end) {
+        co_await self->progress_.wait();
+        continue;
+      }
+      auto hashed = co_await hasher.advance(end);
+      if (!hashed) self->fail_with(hashed.error());
+    }
+    if (self->failure_) break;
+    if (hasher.digest() == self->info_->digest()) {
+      co_await self->finish();
+    } else {
+      co_await self->recheck();
+    }
+  }
+}
+
+/// All pieces matched their sums once, the whole does not: either the disk changed under us (a power loss can
+/// leave a bitmap that claims more than the file holds), or the metainfo describes other bytes.
+Task<> Torrent::recheck() {
+  auto bad = co_await context_->loop.offload(
+      [file = file_, info = info_, have = have_] { return find_bad_pieces(*file, *info, have); });
+  if (!bad) {
+    fail_with(bad.error());
+    co_return;
+  }
+  if (bad->empty()) {
+    context_->log.error(
+        "digest={} every piece matches its sum but the whole does not match the digest: metainfo of "
+        "the tracker is wrong, download dropped",
+        info_->digest().str());
+    fail_with(Error{Errc::corrupt, "blob " + info_->digest().str() + ": bytes do not match the digest"});
+    co_await discard();
+    co_return;
+  }
+  context_->log.warn("digest={} {} stored pieces were damaged and are fetched again", info_->digest().str(),
+                     bad->size());
+  auto unmarked = co_await partial_->unmark(*bad);
+  if (!unmarked) {
+    fail_with(unmarked.error());
+    co_return;
+  }
+  for (const auto index : *bad) {
+    have_.clear(index);
+    picker_.mark_lost(index);
+    prefix_ = std::min(prefix_, index);
+  }
+  ++generation_;
+  retries_ += bad->size();
+  last_piece_ = context_->clock.now();
+  auto self = shared_from_this();
+  context_->tasks.spawn(announce_loop(self), "announce " + info_->digest().hex());
+  context_->tasks.spawn(watch_loop(self), "watch " + info_->digest().hex());
+  progress_.notify_all();
+  request_more_everywhere();
+}
+
+/// The SHA-256 matched: readers get the rest at once; making the blob durable happens behind them.
+Task<> Torrent::finish() {
+  complete_ = true;
+  finished_ = context_->clock.now();
+  last_used_ = finished_;
+  backoff_.clear();
+  progress_.notify_all();
+  starved_.notify_all();
+  log_finished();
+  for (const auto& [id, connection] : std::map(peers_)) {
+    if (connection->have().all())
+      connection->close();
+    else
+      connection->send(Complete{});
+  }
+  if (context_->tracker != nullptr) {
+    context_->tasks.spawn(announce_complete(shared_from_this()), "announce complete");
+  }
+  auto partial = std::move(partial_);
+  auto blob = co_await partial->commit();
+  if (!blob) {
+    context_->log.error("digest={} complete, but not kept: {}", info_->digest().str(), blob.error().message);
+    fail_with(blob.error());
+  }
+}
+
+void Torrent::log_finished() const {
+  std::string sources;
+  for (const auto& [address, bytes] : by_address_) sources += fmt::format(" {}={}", address, bytes);
+  context_->log.info(
+      "download complete digest={} namespace={} bytes={} pieces={} resumed_pieces={} seconds={:.3f} "
+      "from_origins={} from_peers={} retries={} sources:{}",
+      info_->digest().str(), ns_, info_->length(), info_->piece_count(), resumed_pieces_,
+      to_seconds(finished_ - started_), from_origins_, from_peers_, retries_,
+      sources.empty() ? " none" : sources);
+}
+
+void Torrent::close_idle_connections(TimePoint now) {
+  for (const auto& [id, connection] : peers_) {
+    const bool busy = requests_.outstanding(id) > 0;
+    if (!busy && now - connection->last_useful > context_->options.conn_tti) connection->close();
+  }
+}
+
+TorrentStatus Torrent::status() const {
+  TorrentStatus s;
+  s.digest = info_->digest();
+  s.info_hash = info_->info_hash();
+  s.ns = ns_;
+  s.length = info_->length();
+  s.pieces = info_->piece_count();
+  s.pieces_have = have_.count();
+  s.complete = complete_;
+  s.bytes_from_origins = from_origins_;
+  s.bytes_from_peers = from_peers_;
+  s.bytes_sent = sent_;
+  s.retries = retries_;
+  s.seconds = to_seconds((complete_ ? finished_ : context_->clock.now()) - started_);
+  for (const auto& [id, connection] : peers_) {
+    s.peers.push_back({id, connection->address().str(), connection->origin(), connection->opener(),
+                       connection->have().count(), connection->received, connection->sent,
+                       requests_.outstanding(id)});
+  }
+  return s;
+}
+
+}  // namespace krakend::p2p

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "krakend/io/condition.h"
+#include "p2p/connection.h"
+#include "p2p/context.h"
+#include "p2p/peer_backoff.h"
+#include "p2p/piece_picker.h"
+#include "p2p/request_table.h"
+
+namespace krakend::p2p {
+
+/// One blob in the swarm: feeds the deciders (PiecePicker, RequestTable, PeerBackoff) with what its
+/// connections report, and acts on what they decide. Leeching until every piece is there and the SHA-256 of
+/// the whole matched, then seeding. Loop thread. Tasks of a torrent hold it by shared_ptr and run in the
+/// engine's group.
+///
+/// Deviations from the reference, all invisible or harmless to its peers (contract p2p §19): requests of a
+/// lost, failing or silent peer are asked for elsewhere at once; refused dials cost a short growing pause
+/// instead of the blacklist; no ANNOUNCE goes to peers that have the piece; a peer that sends wrong bytes is
+/// dropped.
+class Torrent : public std::enable_shared_from_this<Torrent> {
+ public:
+  /// Bytes at the end that readers do not get before the SHA-256 matched.
+  static constexpr uint64_t holdback = 64 * KiB;
+  static constexpr Duration watch_interval = 250ms;
+  static constexpr Duration endgame_age = 500ms;
+
+  /// Leecher.
+  Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr partial);
+  /// Seeder.
+  Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::BlobPtr blob);
+
+  /// Spawns the leecher's tasks.
+  void start();
+  /// Ends it: readers and tasks see `why`, connections close. Idempotent.
+  void fail_with(Error why);
+
+  const MetaInfo& info() const { return *info_; }
+  const std::string& ns() const { return ns_; }
+  bool complete() const { return complete_; }
+  bool failed() const { return failure_.has_value(); }
+  const std::optional<Error>& failure() const { return failure_; }
+  /// Complete and without connections or readers since.
+  TimePoint last_used() const { return last_used_; }
+  bool idle() const { return peers_.empty() && dialing_.empty() && readers_ == 0; }
+  TorrentStatus status() const;
+  /// Closes connections over which nothing useful moved for `conn_tti`.
+  void close_idle_connections(TimePoint now);
+
+  /// A reader over the blob; what has been verified is readable at once.
+  io::ContentPtr open_reader();
+
+  /// An incoming handshake for this torrent was read. Replies and keeps the stream, or closes it.
+  Task<> accept(io::StreamPtr stream, Handshake peer);
+  /// Deletes the partial file; after fail_with().
+  Task<> discard();
+
+ private:
+  friend class TorrentReader;
+
+  // torrent_peers.cpp: who is connected
+  Task<> announce_loop(std::shared_ptr<Torrent> self);
+  Task<> announce_complete(std::shared_ptr<Torrent> self);
+  Task<std::optional<Duration>> announce_once(bool complete);
+  void dial_peers(const std::vector<PeerInfo>& peers);
+  Task<> dial(std::shared_ptr<Torrent> self, PeerInfo peer);
+  Task<Result<void>> handshake_as_opener(io::StreamPtr stream, PeerInfo peer);
+  Handshake own_handshake(bool opener) const;
+  bool has_room() const { return peers_.size() + dialing_.size() < context_->options.max_open_conn; }
+  bool may_replace(const Connection& old) const;
+  void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
+  void drop_connection(const ConnectionPtr& connection);
+  Task<> watch_loop(std::shared_ptr<Torrent> self);
+  void check_stalled(const ConnectionPtr& connection, TimePoint now);
+
+  // torrent_messages.cpp: what they say
+  Task<> read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection);
+  Task<Result<void>> handle(ConnectionPtr connection, Message message);
+  void on_read_failure(Connection& connection, const Error& error);
+  Result<void> on_request(Connection& connection, const PieceRequest& request);
+  Result<void> on_announce(Connection& connection, const AnnouncePiece& announce);
+  void on_error(Connection& connection, const PieceError& error);
+  void on_complete(Connection& connection);
+  Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);
+  Task<Result<void>> store_piece(ConnectionPtr connection, PieceIndex index);
+  void piece_arrived(Connection& connection, PieceIndex index);
+  void request_more(Connection& connection);
+  void request_more_everywhere();
+  void release_requests(const PeerId& peer);
+
+  // torrent.cpp: the blob
+  Task<> hash_loop(std::shared_ptr<Torrent> self);
+  Task<> recheck();
+  Task<> finish();
+  void log_finished() const;
+  uint64_t prefix_bytes() const;
+  uint64_t readable_end() const;
+
+  ContextPtr context_;
+  std::string ns_;
+  std::shared_ptr<const MetaInfo> info_;
+  storage::PartialBlobPtr partial_;  ///< while leeching
+  io::FilePtr file_;
+  Bitfield have_;
+  Bitfield receiving_;     ///< pieces whose bytes are arriving right now
+  uint32_t prefix_ = 0;    ///< pieces 0 … prefix_-1 are all there
+  bool complete_ = false;  ///< all there and the SHA-256 matched
+  std::optional<Error> failure_;
+  uint64_t generation_ = 0;  ///< grows when bytes that readers may have got turn out wrong
+
+  PiecePicker picker_;
+  RequestTable requests_;
+  PeerBackoff backoff_;
+  std::map<PeerId, ConnectionPtr> peers_;
+  std::unordered_set<PeerId> dialing_;
+  std::unordered_map<PeerId, bool> known_origins_;
+
+  io::Condition progress_;  ///< a piece arrived, the hash advanced, completion, failure
+  io::Condition starved_;   ///< wakes the announcer early
+  size_t readers_ = 0;
+  TimePoint started_;
+  TimePoint finished_;
+  TimePoint last_piece_;
+  TimePoint last_used_;
+  uint64_t from_origins_ = 0;  ///< bytes
+  uint64_t from_peers_ = 0;
+  uint64_t sent_ = 0;
+  uint64_t retries_ = 0;  ///< requests that had to be made again
+  uint32_t resumed_pieces_ = 0;
+  std::map<std::string, uint64_t> by_address_;  ///< bytes received, for the log line
+};
+using TorrentPtr = std::shared_ptr<Torrent>;
+
+}  // namespace krakend::p2p

@@ -1,0 +1,210 @@
+#include "krakend/core/hex.h"
+#include "p2p/torrent.h"
+
+namespace krakend::p2p {
+namespace {
+
+/// Swallows a payload that nobody needs any more.
+class NullSink final : public io::ByteSink {
+ public:
+  Result<void> write(std::span<const std::byte> /*data*/) override { return {}; }
+};
+
+Task<Result<void>> drain(io::Stream& stream, uint64_t length) {
+  NullSink sink;
+  while (length > 0) {
+    auto got = co_await stream.receive(sink, length);
+    if (!got) co_return propagate(got);
+    if (*got == 0) co_return fail(Errc::network, "connection closed in the middle of a piece");
+    length -= *got;
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection) {
+  while (!connection->closed() && !self->failure_) {
+    auto message = co_await read_message(connection->stream());
+    Result<void> handled;
+    if (message)
+      handled = co_await self->handle(connection, std::move(*message));
+    else
+      handled = propagate(message);
+    if (handled) continue;
+    self->on_read_failure(*connection, handled.error());
+    break;
+  }
+  self->drop_connection(connection);
+}
+
+void Torrent::on_read_failure(Connection& connection, const Error& error) {
+  const auto& log = context_->log;
+  if (error.code == Errc::no_space || error.code == Errc::io) {
+    log.error("digest={} download failed: {}", info_->digest().str(), error.message);
+    fail_with(error);
+  } else if (error.code == Errc::protocol || error.code == Errc::corrupt) {
+    backoff_.fault(connection.id(), context_->clock.now());
+    log.warn("digest={} peer={} dropped: {}", info_->digest().str(), connection.address().str(),
+             error.message);
+  } else if (!connection.closed()) {
+    log.debug("digest={} peer={} gone: {}", info_->digest().str(), connection.address().str(), error.message);
+  }
+}
+
+Task<Result<void>> Torrent::handle(ConnectionPtr connection, Message message) {
+  if (const auto* request = std::get_if<PieceRequest>(&message)) co_return on_request(*connection, *request);
+  if (const auto* announce = std::get_if<AnnouncePiece>(&message))
+    co_return on_announce(*connection, *announce);
+  if (const auto* payload = std::get_if<PiecePayload>(&message))
+    co_return co_await on_payload(connection, *payload);
+  if (const auto* cancel = std::get_if<CancelPiece>(&message)) connection->cancel_piece(cancel->index);
+  if (const auto* error = std::get_if<PieceError>(&message)) on_error(*connection, *error);
+  if (std::holds_alternative<Complete>(message)) on_complete(*connection);
+  co_return Result<void>{};
+}
+
+Result<void> Torrent::on_request(Connection& connection, const PieceRequest& request) {
+  const auto refuse = [&](std::string text) { connection.send(PieceError{request.index, std::move(text)}); };
+  if (request.index >= info_->piece_count()) {
+    refuse(fmt::format("invalid piece index {}: num pieces = {}", request.index, info_->piece_count()));
+  } else if (request.offset != 0 || request.length != info_->piece_size(request.index)) {
+    refuse("reading / writing chunk of piece not supported");
+  } else if (!have_.test(request.index)) {
+    refuse("piece not complete");
+  } else if (!connection.send_piece(request.index)) {
+    refuse("too many requests");
+  }
+  return {};
+}
+
+Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& announce) {
+  if (announce.index >= info_->piece_count()) {
+    return fail(Errc::protocol, "announced piece {} of {}", announce.index, info_->piece_count());
+  }
+  if (connection.have().set(announce.index)) picker_.add_piece(announce.index);
+  request_more(connection);
+  return {};
+}
+
+void Torrent::on_error(Connection& connection, const PieceError& error) {
+  context_->log.debug("digest={} peer={} refused piece {}: {}", info_->digest().str(),
+                      connection.address().str(), error.index, error.text);
+  if (!requests_.erase(connection.id(), error.index)) return;
+  ++retries_;
+  // It does not have what we believed it had; asking it again would loop.
+  if (connection.have().test(error.index)) {
+    Bitfield only(info_->piece_count());
+    only.set(error.index);
+    picker_.remove_peer(only);
+    connection.have().clear(error.index);
+  }
+  if (!requests_.requested(error.index) && !receiving_.test(error.index)) picker_.release(error.index);
+  request_more_everywhere();
+}
+
+void Torrent::on_complete(Connection& connection) {
+  if (complete_) {
+    connection.close();
+    return;
+  }
+  for (PieceIndex index = 0; index < info_->piece_count(); ++index) {
+    if (connection.have().set(index)) picker_.add_piece(index);
+  }
+  request_more(connection);
+}
+
+Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload payload) {
+  const auto index = payload.index;
+  if (index >= info_->piece_count() || payload.offset != 0 || payload.length != info_->piece_size(index)) {
+    co_return fail(Errc::protocol, "payload of {} bytes at {} for piece {} of {}", payload.length,
+                   payload.offset, index, info_->piece_count());
+  }
+  connection->snubbed = false;
+  if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, index);
+  auto drained = co_await drain(connection->stream(), payload.length);
+  requests_.erase(connection->id(), index);
+  request_more(*connection);
+  co_return drained;
+}
+
+/// Receives the bytes of a missing piece into the file and keeps them if they match.
+Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PieceIndex index) {
+  receiving_.set(index);
+  connection->receiving = true;
+  picker_.mark_requested(index);
+  auto sum =
+      co_await connection->stream().receive_file(file_, info_->piece_offset(index), info_->piece_size(index));
+  connection->receiving = false;
+  if (sum && *sum == info_->piece_sum(index)) {
+    const auto partial = partial_;
+    auto marked = partial ? co_await partial->mark(index) : fail(Errc::cancelled, "download has ended");
+    receiving_.clear(index);
+    if (!marked) co_return propagate(marked);
+    piece_arrived(*connection, index);
+    co_return Result<void>{};
+  }
+  receiving_.clear(index);
+  requests_.erase(connection->id(), index);
+  ++retries_;
+  if (!requests_.requested(index)) picker_.release(index);
+  // The connection is about to go, so the piece has to be asked for elsewhere right now.
+  connection->close();
+  request_more_everywhere();
+  if (!sum) co_return propagate(sum);
+  co_return fail(Errc::corrupt, "piece {} has sum {:08x} instead of {:08x}", index, *sum,
+                 info_->piece_sum(index));
+}
+
+void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
+  const auto now = context_->clock.now();
+  const auto size = info_->piece_size(index);
+  have_.set(index);
+  picker_.mark_have(index);
+  while (have_.test(prefix_)) ++prefix_;
+  connection.received += size;
+  connection.snubbed = false;
+  connection.last_useful = now;
+  last_piece_ = now;
+  (connection.origin() ? from_origins_ : from_peers_) += size;
+  by_address_[fmt::format("{}/{}", connection.origin() ? "origin" : "peer", connection.address().str())] +=
+      size;
+  for (const auto& asked : requests_.erase_piece(index)) {
+    const auto other = peers_.find(asked);
+    if (other != peers_.end() && asked != connection.id()) other->second->send(CancelPiece{index});
+  }
+  for (const auto& [id, peer] : peers_) {
+    if (!peer->origin() && !peer->have().test(index)) peer->send(AnnouncePiece{index});
+  }
+  progress_.notify_all();
+  request_more(connection);
+}
+
+void Torrent::request_more(Connection& connection) {
+  if (complete_ || failure_ || connection.closed() || connection.snubbed) return;
+  const auto& options = context_->options;
+  const auto limit = connection.origin() ? options.origin_pipeline_limit : options.pipeline_limit;
+  const auto now = context_->clock.now();
+  while (requests_.outstanding(connection.id()) < limit) {
+    auto piece = picker_.pick(connection.have(), context_->random.next());
+    if (!piece) piece = requests_.overdue_for(connection.id(), connection.have(), now, endgame_age);
+    if (!piece) return;
+    requests_.add(connection.id(), *piece, now);
+    picker_.mark_requested(*piece);
+    connection.send(PieceRequest{*piece, 0, static_cast<uint32_t>(info_->piece_size(*piece))});
+  }
+}
+
+void Torrent::request_more_everywhere() {
+  for (const auto& [id, connection] : peers_) request_more(*connection);
+}
+
+/// The peer will not answer: what nobody else is asked for becomes free for the others.
+void Torrent::release_requests(const PeerId& peer) {
+  for (const auto index : requests_.erase_peer(peer)) {
+    ++retries_;
+    if (!receiving_.test(index)) picker_.release(index);
+  }
+}
+
+}  // namespace krakend::p2p

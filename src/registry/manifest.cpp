@@ -1,0 +1,194 @@
+#include "registry/manifest.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+namespace krakend::registry {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// Deep nesting costs the parser far more memory than text, so it is refused before.
+bool too_deep(std::string_view text) {
+  size_t depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > manifest_depth_max) return true;
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
+std::optional<Json> parse_object(std::string_view text) {
+  if (too_deep(text)) return std::nullopt;
+  Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  return json;
+}
+
+/// nullptr when the key is absent or null.
+const Json* member(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string text_member(const Json& object, const char* key) {
+  const Json* value = member(object, key);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+bool known(std::string_view type) {
+  return type == media_type::oci_manifest || type == media_type::oci_index ||
+         type == media_type::docker_manifest || type == media_type::docker_list;
+}
+
+bool lists_manifests(std::string_view type) {
+  return type == media_type::oci_index || type == media_type::docker_list;
+}
+
+/// Without parameters such as charset, and without blanks around it.
+std::string_view bare_type(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (!content_type.empty() && content_type.front() == ' ') content_type.remove_prefix(1);
+  while (!content_type.empty() && content_type.back() == ' ') content_type.remove_suffix(1);
+  return content_type;
+}
+
+std::string derived_type(const Json& document) {
+  std::string declared = text_member(document, "mediaType");
+  if (!declared.empty()) return declared;
+  const Json* manifests = member(document, "manifests");
+  return std::string(manifests != nullptr && manifests->is_array() ? media_type::oci_index
+                                                                   : media_type::oci_manifest);
+}
+
+Result<Digest> descriptor_digest(const Json& descriptor, std::string_view what) {
+  if (!descriptor.is_object()) return fail(Errc::invalid_argument, "{} is not a descriptor object", what);
+  const std::string text = text_member(descriptor, "digest");
+  auto digest = Digest::parse(text);
+  if (!digest)
+    return fail(Errc::invalid_argument, "digest \"{}\" of {} is not sha256:<64 hex digits>", text, what);
+  const Json* size = member(descriptor, "size");
+  if (size != nullptr && !size->is_number_unsigned()) {
+    return fail(Errc::invalid_argument, "size of {} is not a byte count", what);
+  }
+  return *digest;
+}
+
+/// Collects references without duplicates.
+class References {
+ public:
+  Result<void> add(const Json& descriptor, std::string_view what) {
+    auto digest = descriptor_digest(descriptor, what);
+    if (!digest) return propagate(digest);
+    const Json* urls = member(descriptor, "urls");
+    if (urls != nullptr && urls->is_array() && !urls->empty()) return {};
+    if (seen_.insert(*digest).second) list_.push_back(*digest);
+    return {};
+  }
+  Result<void> add_all(const Json& document, const char* key) {
+    const Json* list = member(document, key);
+    if (list == nullptr) return {};
+    if (!list->is_array()) return fail(Errc::invalid_argument, "\"{}\" is not an array", key);
+    if (list->size() > manifest_references_max) {
+      return fail(Errc::invalid_argument, "{} entries in \"{}\": at most {} are taken", list->size(), key,
+                  manifest_references_max);
+    }
+    for (size_t i = 0; i < list->size(); ++i) {
+      if (auto added = add((*list)[i], fmt::format("{}[{}]", key, i)); !added) return propagate(added);
+    }
+    return {};
+  }
+  std::vector<Digest> take() { return std::move(list_); }
+
+ private:
+  std::vector<Digest> list_;
+  std::unordered_set<Digest> seen_;
+};
+
+Result<std::vector<Digest>> references_of(const Json& document, bool index) {
+  References references;
+  if (index) {
+    if (member(document, "config") != nullptr || member(document, "layers") != nullptr) {
+      return fail(Errc::invalid_argument, "an index must not have config or layers");
+    }
+    if (auto added = references.add_all(document, "manifests"); !added) return propagate(added);
+    return references.take();
+  }
+  if (member(document, "manifests") != nullptr) {
+    return fail(Errc::invalid_argument, "a manifest must not have \"manifests\"");
+  }
+  const Json* config = member(document, "config");
+  if (config == nullptr) return fail(Errc::invalid_argument, "\"config\" is missing");
+  if (auto added = references.add(*config, "config"); !added) return propagate(added);
+  if (auto added = references.add_all(document, "layers"); !added) return propagate(added);
+  return references.take();
+}
+
+Result<void> check_schema(const Json& document, std::string_view content_type) {
+  const Json* version = member(document, "schemaVersion");
+  const bool number = version != nullptr && version->is_number_integer();
+  const bool old_type = content_type.starts_with("application/vnd.docker.distribution.manifest.v1+");
+  if (old_type || (number && version->get<int64_t>() == 1)) {
+    return fail(Errc::invalid_argument,
+                "schema 1 manifests are not supported: push the image with schema 2 or in OCI format");
+  }
+  if (!number || version->get<int64_t>() != 2)
+    return fail(Errc::invalid_argument, "\"schemaVersion\" is not 2");
+  return {};
+}
+
+Result<std::string> check_type(const Json& document, std::string_view content_type) {
+  std::string type = derived_type(document);
+  if (!known(type)) return fail(Errc::invalid_argument, "media type \"{}\" is not supported", type);
+  if (known(content_type) && content_type != type) {
+    return fail(Errc::invalid_argument, "Content-Type is {} but the document says {}", content_type,
+                member(document, "mediaType") != nullptr ? type : type + " (it has no mediaType)");
+  }
+  return type;
+}
+
+}  // namespace
+
+Result<Manifest> parse_manifest(std::string_view json, std::string_view content_type) {
+  const auto document = parse_object(json);
+  if (!document) {
+    return fail(Errc::invalid_argument, "the manifest is not a JSON object of at most {} levels",
+                manifest_depth_max);
+  }
+  const std::string_view sent_type = bare_type(content_type);
+  if (auto checked = check_schema(*document, sent_type); !checked) return propagate(checked);
+  auto type = check_type(*document, sent_type);
+  if (!type) return propagate(type);
+  auto references = references_of(*document, lists_manifests(*type));
+  if (!references) return propagate(references);
+  Manifest manifest{std::move(*type), std::move(*references), std::nullopt};
+  if (const Json* subject = member(*document, "subject")) {
+    auto digest = descriptor_digest(*subject, "subject");
+    if (!digest) return propagate(digest);
+    manifest.subject = *digest;
+  }
+  return manifest;
+}
+
+std::optional<std::string> manifest_media_type(std::string_view json) {
+  const auto document = parse_object(json);
+  if (!document) return std::nullopt;
+  std::string type = derived_type(*document);
+  // The value becomes a header field: nothing that could end the line may pass.
+  const bool printable = std::all_of(type.begin(), type.end(), [](char c) { return c > ' ' && c < 127; });
+  return printable ? type : std::string("application/json");
+}
+
+}  // namespace krakend::registry

@@ -1,0 +1,150 @@
+#include "registry/manifests.h"
+
+#include <utility>
+
+#include "registry/errors.h"
+#include "registry/ranges.h"
+
+namespace krakend::registry {
+
+namespace {
+
+/// Missing blobs named in one answer.
+constexpr size_t reported_missing_max = 100;
+
+std::string unknown_detail(const Target& target) {
+  return target.digest ? json_detail("Digest", target.digest->str()) : json_detail("Tag", target.tag);
+}
+
+std::string reference_text(const Target& target) {
+  return target.digest ? target.digest->str() : target.tag;
+}
+
+http::Response manifest_head(const Digest& digest) {
+  http::Response response;
+  response.headers.set("Docker-Content-Digest", digest.str());
+  response.headers.set("Etag", fmt::format("\"{}\"", digest.str()));
+  return response;
+}
+
+http::Response body_error(const Error& error, uint64_t size_max) {
+  if (error.code == Errc::too_large) {
+    return registry_error(413, code::manifest_invalid,
+                          fmt::format("a manifest has at most {} bytes", size_max));
+  }
+  http::Response response = registry_error(400, code::manifest_invalid, error.message);
+  response.close = true;
+  return response;
+}
+
+/// What PUT needs of the body, computed in one go on the pool.
+struct Inspected {
+  Digest digest;
+  Result<Manifest> manifest;
+};
+
+}  // namespace
+
+Task<Result<Digest>> ManifestEndpoint::resolve(Target target) {
+  if (target.digest) co_return *target.digest;
+  auto digest = co_await transfer_.get_tag(target.name, target.tag);
+  if (!digest && digest.error().code == Errc::not_found) {
+    co_return fail(Errc::not_found, "no tag \"{}\" in repository {}", target.tag, target.name);
+  }
+  co_return digest;
+}
+
+Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target) {
+  const std::string detail = unknown_detail(target);
+  auto digest = co_await resolve(target);
+  if (!digest) co_return transfer_error(digest.error(), code::manifest_unknown, detail);
+  auto opened = co_await transfer_.open(target.name, *digest);
+  if (!opened) co_return transfer_error(opened.error(), code::manifest_unknown, detail);
+
+  http::Response response = manifest_head(*digest);
+  if (etag_matches(request.headers.joined("If-None-Match"), *digest)) {
+    response.status = 304;
+    co_return response;
+  }
+  auto text = co_await store_.read(opened->content);
+  if (!text) co_return transfer_error(text.error(), code::manifest_unknown, detail);
+  const std::string* document = &*text;
+  const auto type = co_await loop_.offload([document] { return manifest_media_type(*document); });
+  if (!type) {
+    co_return registry_error(404, code::manifest_unknown, fmt::format("{} is not a manifest", digest->str()),
+                             detail);
+  }
+  response.headers.set("Content-Type", *type);
+  if (!opened->source.empty()) response.headers.set("X-Krakend-Source", opened->source);
+  response.body = std::move(*text);
+  co_return response;
+}
+
+Task<std::optional<http::Response>> ManifestEndpoint::check_references(std::string name,
+                                                                       std::vector<Digest> references) {
+  std::vector<ErrorEntry> missing;
+  for (const Digest& digest : references) {
+    auto size = co_await transfer_.stat(name, digest);
+    if (size) continue;
+    if (size.error().code != Errc::not_found) {
+      co_return transfer_error(size.error(), code::manifest_blob_unknown, json_quote(digest.str()));
+    }
+    if (missing.size() == reported_missing_max) break;
+    missing.push_back({code::manifest_blob_unknown,
+                       fmt::format("{} is not in the registry: push it before the manifest", digest.str()),
+                       json_quote(digest.str())});
+  }
+  if (missing.empty()) co_return std::nullopt;
+  co_return registry_errors(400, missing);
+}
+
+Task<Result<void>> ManifestEndpoint::publish(Target target, Referrer manifest,
+                                             std::optional<Digest> subject) {
+  const Digest digest = manifest.digest;
+  auto stored = co_await store_.write(target.name, digest, manifest.text);
+  if (!stored) co_return stored;
+  if (!target.digest) {
+    auto tagged = co_await transfer_.put_tag(target.name, target.tag, digest);
+    if (!tagged) co_return tagged;
+  }
+  if (!subject) co_return Result<void>{};
+  co_return co_await referrers_.add(target.name, *subject, std::move(manifest));
+}
+
+Task<http::Response> ManifestEndpoint::put(http::Request& request, Target target) {
+  auto text = co_await request.body->text(store_.size_max());
+  if (!text) co_return body_error(text.error(), store_.size_max());
+  const std::string type(request.headers.get("Content-Type"));
+  const std::string* document = &*text;
+  const std::string* sent_type = &type;
+  Inspected inspected = co_await loop_.offload([document, sent_type] {
+    return Inspected{Digest::of(*document), parse_manifest(*document, *sent_type)};
+  });
+  const Digest digest = inspected.digest;
+  if (target.digest && *target.digest != digest) {
+    co_return registry_error(
+        400, code::digest_invalid,
+        fmt::format("the manifest's digest is {}, not {}", digest.str(), target.digest->str()),
+        json_detail("Digest", target.digest->str()));
+  }
+  if (!inspected.manifest)
+    co_return registry_error(400, code::manifest_invalid, inspected.manifest.error().message);
+  if (auto missing = co_await check_references(target.name, std::move(inspected.manifest->references))) {
+    co_return std::move(*missing);
+  }
+  const auto subject = inspected.manifest->subject;
+  Referrer manifest{digest, std::move(inspected.manifest->media_type), std::move(*text)};
+  auto published = co_await publish(target, std::move(manifest), subject);
+  if (!published) co_return transfer_error(published.error(), code::name_unknown);
+  log_.info("pushed manifest {}@{} as {}", target.name, digest.str(), reference_text(target));
+
+  http::Response response;
+  response.status = 201;
+  response.headers.set("Location", fmt::format("/v2/{}/manifests/{}", target.name, digest.str()));
+  response.headers.set("Docker-Content-Digest", digest.str());
+  if (subject) response.headers.set("OCI-Subject", subject->str());
+  response.content_length = 0;
+  co_return response;
+}
+
+}  // namespace krakend::registry

@@ -1,0 +1,149 @@
+#include "registry/referrers.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "registry/errors.h"
+#include "registry/manifest.h"
+
+namespace krakend::registry {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json empty_index() {
+  return Json{{"schemaVersion", 2}, {"mediaType", media_type::oci_index}, {"manifests", Json::array()}};
+}
+
+Result<Json> parse_index(std::string_view text) {
+  if (text.empty()) return empty_index();
+  // The limits on depth are those of every manifest.
+  if (!manifest_media_type(text)) return fail(Errc::corrupt, "the list of referrers is not a JSON object");
+  Json index = Json::parse(text, nullptr, false);
+  const auto manifests = index.find("manifests");
+  if (manifests == index.end() || !manifests->is_array()) {
+    return fail(Errc::corrupt, "the list of referrers has no \"manifests\"");
+  }
+  return index;
+}
+
+/// A text member of an object; empty when it is something else.
+std::string text_of(const Json& object, const char* key) {
+  if (!object.is_object()) return {};
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// The artifact type of a manifest is its own, else that of its config.
+std::string artifact_type_of(const Json& manifest) {
+  std::string type = text_of(manifest, "artifactType");
+  const auto config = manifest.find("config");
+  if (type.empty() && config != manifest.end()) type = text_of(*config, "mediaType");
+  return type;
+}
+
+Json descriptor_of(const Referrer& referrer) {
+  const Json manifest = Json::parse(referrer.text, nullptr, false);
+  Json descriptor{
+      {"mediaType", referrer.media_type}, {"digest", referrer.digest.str()}, {"size", referrer.text.size()}};
+  const std::string type = artifact_type_of(manifest);
+  if (!type.empty()) descriptor["artifactType"] = type;
+  const auto annotations = manifest.find("annotations");
+  if (annotations != manifest.end() && annotations->is_object()) descriptor["annotations"] = *annotations;
+  return descriptor;
+}
+
+}  // namespace
+
+std::string referrers_tag(const Digest& subject) {
+  return "sha256-" + subject.hex();
+}
+
+Result<std::optional<std::string>> add_referrer(std::string_view index_text, const Referrer& referrer) {
+  auto index = parse_index(index_text);
+  if (!index) return propagate(index);
+  Json& manifests = (*index)["manifests"];
+  for (const Json& known : manifests) {
+    if (text_of(known, "digest") == referrer.digest.str()) return std::optional<std::string>();
+  }
+  if (manifests.size() >= manifest_references_max) {
+    return fail(Errc::too_large, "a manifest has at most {} referrers", manifest_references_max);
+  }
+  manifests.push_back(descriptor_of(referrer));
+  return std::optional(dump(*index));
+}
+
+Result<std::string> filter_referrers(std::string_view index_text, std::string_view artifact_type) {
+  auto index = parse_index(index_text);
+  if (!index) return propagate(index);
+  Json kept = Json::array();
+  for (Json& known : (*index)["manifests"]) {
+    if (artifact_type.empty() || text_of(known, "artifactType") == artifact_type)
+      kept.push_back(std::move(known));
+  }
+  (*index)["manifests"] = std::move(kept);
+  return dump(*index);
+}
+
+Task<Result<std::string>> Referrers::load(std::string name, Digest subject) {
+  auto digest = co_await transfer_.get_tag(name, referrers_tag(subject));
+  if (!digest && digest.error().code == Errc::not_found) co_return std::string();
+  if (!digest) co_return propagate(digest);
+  auto opened = co_await transfer_.open(name, *digest);
+  if (!opened) co_return propagate(opened);
+  co_return co_await store_.read(opened->content);
+}
+
+Task<http::Response> Referrers::list(http::Request& request, std::string name, Digest subject) {
+  auto text = co_await load(name, subject);
+  if (!text) co_return transfer_error(text.error(), code::manifest_unknown);
+  const std::string type = request.query_param("artifactType").value_or("");
+  const std::string* index = &*text;
+  const std::string* wanted = &type;
+  auto answer = co_await loop_.offload([index, wanted] { return filter_referrers(*index, *wanted); });
+  if (!answer) co_return transfer_error(answer.error(), code::manifest_unknown);
+  http::Response response;
+  response.headers.set("Content-Type", std::string(media_type::oci_index));
+  if (!type.empty()) response.headers.set("OCI-Filters-Applied", "artifactType");
+  response.body = std::move(*answer);
+  co_return response;
+}
+
+Task<Result<void>> Referrers::add(std::string name, Digest subject, Referrer referrer) {
+  while (adding_) co_await free_.wait();
+  adding_ = true;
+  struct Release {
+    Referrers& self;
+    ~Release() {
+      self.adding_ = false;
+      self.free_.notify_all();
+    }
+  } const release{*this};
+  co_return co_await add_alone(std::move(name), subject, std::move(referrer));
+}
+
+Task<Result<void>> Referrers::add_alone(std::string name, Digest subject, Referrer referrer) {
+  auto text = co_await load(name, subject);
+  if (!text) co_return propagate(text);
+  const std::string* old_index = &*text;
+  const Referrer* added = &referrer;
+  auto index = co_await loop_.offload([old_index, added] { return add_referrer(*old_index, *added); });
+  if (!index) co_return propagate(index);
+  if (!*index) co_return Result<void>{};
+  std::string& new_index = **index;
+  if (new_index.size() > store_.size_max()) {
+    co_return fail(Errc::too_large, "the list of referrers of {} exceeds {} bytes", subject.str(),
+                   store_.size_max());
+  }
+  const Digest digest = Digest::of(new_index);
+  auto stored = co_await store_.write(name, digest, std::move(new_index));
+  if (!stored) co_return stored;
+  co_return co_await transfer_.put_tag(name, referrers_tag(subject), digest);
+}
+
+}  // namespace krakend::registry

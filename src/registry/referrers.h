@@ -1,0 +1,57 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "krakend/core/digest.h"
+#include "krakend/http/message.h"
+#include "krakend/io/condition.h"
+#include "krakend/io/loop.h"
+#include "krakend/registry/registry.h"
+#include "registry/manifest_store.h"
+
+namespace krakend::registry {
+
+/// A manifest that names a subject: a signature, an attestation, a software bill of materials.
+struct Referrer {
+  Digest digest;
+  std::string media_type;
+  std::string text;
+};
+
+/// `index` with a descriptor of `referrer` added; an empty `index` begins a new one. nullopt: it is listed
+/// already. Error: `index` is no index.
+Result<std::optional<std::string>> add_referrer(std::string_view index, const Referrer& referrer);
+/// `index` with the descriptors of one artifact type only.
+Result<std::string> filter_referrers(std::string_view index, std::string_view artifact_type);
+/// Tag of the index that lists the referrers of `subject`: "sha256-<hex>".
+std::string referrers_tag(const Digest& subject);
+
+/// The manifests that refer to a manifest (OCI distribution spec, "Listing Referrers"). Kept as an index
+/// under the spec's referrers tag, so that clients and registries that know only the tag see the same list.
+/// Loop thread.
+class Referrers {
+ public:
+  Referrers(io::Loop& loop, Transfer& transfer, ManifestStore& store)
+      : loop_(loop), transfer_(transfer), store_(store), free_(loop) {}
+
+  /// GET /v2/<name>/referrers/<digest>[?artifactType=…]; nothing known is an empty index.
+  Task<http::Response> list(http::Request& request, std::string name, Digest subject);
+  /// Adds a referrer that is stored already. One addition at a time: each reads the index that the last one
+  /// wrote.
+  Task<Result<void>> add(std::string name, Digest subject, Referrer referrer);
+
+ private:
+  /// Text of the index; empty when there is none.
+  Task<Result<std::string>> load(std::string name, Digest subject);
+  Task<Result<void>> add_alone(std::string name, Digest subject, Referrer referrer);
+
+  io::Loop& loop_;
+  Transfer& transfer_;
+  ManifestStore& store_;
+  bool adding_ = false;
+  io::Condition free_;
+};
+
+}  // namespace krakend::registry

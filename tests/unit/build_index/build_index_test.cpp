@@ -1,0 +1,263 @@
+#include "roles/build_index/build_index.h"
+
+#include <map>
+#include <set>
+
+#include "krakend/api/requests.h"
+#include "krakend/core/digest.h"
+#include "support/catch.h"
+#include "support/world.h"
+
+using namespace krakend;
+using build_index::TagType;
+
+namespace {
+
+const Digest config = Digest::of("config");
+const Digest layer = Digest::of("layer");
+
+std::string manifest(const std::string& note) {
+  return fmt::format(R"({{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",)"
+                     R"("note":"{}","config":{{"digest":"{}"}},"layers":[{{"digest":"{}"}}]}})",
+                     note, config.str(), layer.str());
+}
+
+/// An origin with a few blobs.
+class FakeOrigin {
+ public:
+  explicit FakeOrigin(test::World& world) {
+    http::Router router;
+    using api::bind;
+    router.add("GET", "/blobs/{digest}/locations", bind(this, &FakeOrigin::locations))
+        .add("GET", "/readiness", bind(this, &FakeOrigin::readiness))
+        .add("HEAD", "/internal/namespace/{namespace}/blobs/{digest}", bind(this, &FakeOrigin::stat))
+        .add("GET", "/namespace/{namespace}/blobs/{digest}", bind(this, &FakeOrigin::download));
+    address = world.serve(std::move(router));
+  }
+  Digest add(const std::string& content) {
+    const Digest digest = Digest::of(content);
+    blobs[digest] = content;
+    return digest;
+  }
+
+  io::Address address;
+  std::map<Digest, std::string> blobs;
+  std::set<std::string> namespaces;
+  int downloads = 0;
+  /// Downloads that say 404 before the blob appears.
+  int hidden = 0;
+
+ private:
+  Task<http::Response> locations(http::Request&) {
+    http::Response response = http::text_response(200);
+    response.headers.set("Origin-Locations", address.str());
+    co_return response;
+  }
+  Task<http::Response> readiness(http::Request&) { co_return api::ok_response(); }
+  Task<http::Response> stat(http::Request& request) {
+    namespaces.insert(api::param(request, "namespace"));
+    const auto found = blobs.find(*api::digest_param(request));
+    if (found == blobs.end()) co_return http::text_response(404);
+    http::Response response;
+    response.content_length = found->second.size();
+    co_return response;
+  }
+  Task<http::Response> download(http::Request& request) {
+    namespaces.insert(api::param(request, "namespace"));
+    ++downloads;
+    const auto found = blobs.find(*api::digest_param(request));
+    if (found == blobs.end() || downloads <= hidden) co_return http::text_response(404);
+    co_return http::text_response(200, found->second);
+  }
+};
+
+struct Fixture {
+  test::World world;
+  FakeOrigin origin{world};
+  backend::Backends backends;
+  std::unique_ptr<build_index::BuildIndex> index;
+  io::Address at;
+  Digest image;
+
+  Fixture() {
+    auto names = backend::make_name_path("docker_tag", world.directory / "tags");
+    REQUIRE(names);
+    REQUIRE(backends.add(".*", backend::make_file_backend(world.loop, *world.disk, std::move(*names))));
+    origin.add("config");
+    origin.add("layer");
+    image = origin.add(manifest("one"));
+    start({{"^plain/", TagType::plain}, {"^(lib|drv|repo)", TagType::docker}});
+  }
+  ~Fixture() { stop(); }
+
+  void start(std::vector<std::pair<std::string, TagType>> types) {
+    build_index::BuildIndexOptions options;
+    options.listen = {"127.0.0.1", 0};
+    options.origins = {origin.address.str()};
+    options.tag_types = std::move(types);
+    api::Services services{world.loop, *world.clock, *world.random, *world.net,
+                           *world.disk, *world.server, *world.client, Logger()};
+    index = std::make_unique<build_index::BuildIndex>(services, backends, options);
+    auto bound = index->start();
+    REQUIRE(bound);
+    at = *bound;
+  }
+  void stop() {
+    world.run(world.server->stop(1s));
+    world.server = http::make_server(world.loop, *world.clock, *world.net, Logger());
+    world.run(index->stop());
+    index.reset();
+  }
+  http::ClientResponse put(const std::string& tag, const Digest& digest, const std::string& query = {}) {
+    return world.call("PUT", at, "/tags/" + tag + "/digest/" + digest.str() + query);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a tag that was put can be read: bare digest, no newline") {
+  Fixture f;
+  const auto put = f.put("lib%2Fcap1:v1", f.image, "?replicate=true");
+  CHECK(put.status == 200);
+  CHECK(put.body.empty());
+  const auto got = f.world.get(f.at, "/tags/lib%2Fcap1:v1");
+  CHECK(got.status == 200);
+  CHECK(got.body == f.image.str());
+  CHECK(got.headers.get("Content-Type") == "text/plain; charset=utf-8");
+  CHECK(f.origin.namespaces == std::set<std::string>{"lib/cap1:v1"});
+  const auto head = f.world.call("HEAD", f.at, "/tags/lib%2Fcap1:v1");
+  CHECK(head.status == 200);
+  CHECK(head.headers.get("Content-Length") == "71");
+  SECTION("double-escaped and fully escaped names are the same tag") {
+    CHECK(f.world.get(f.at, "/tags/lib%252Fcap1%253Av1").body == f.image.str());
+    CHECK(f.world.get(f.at, "/tags/lib%2Fcap1%3Av1").body == f.image.str());
+  }
+  SECTION("it survives a restart of the build-index") {
+    f.stop();
+    f.start({{".*", TagType::docker}});
+    CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").body == f.image.str());
+  }
+}
+
+TEST_CASE("a tag that is put again changes at once") {
+  Fixture f;
+  const Digest second = f.origin.add(manifest("two"));
+  REQUIRE(f.put("lib%2Fcap1:v1", f.image).status == 200);
+  REQUIRE(f.put("lib%2Fcap1:v1", second).status == 200);
+  CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").body == second.str());
+  REQUIRE(f.put("lib%2Fcap1:v1", f.image).status == 200);
+  CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").body == f.image.str());
+}
+
+TEST_CASE("an unknown tag is 404 with an empty body") {
+  Fixture f;
+  for (const std::string path : {"/tags/lib%2Fcap1:none", "/tags/nope%2Fx:y", "/tags/no-colon"}) {
+    CAPTURE(path);
+    const auto got = f.world.get(f.at, path);
+    CHECK(got.status == 404);
+    CHECK(got.body.empty());
+    CHECK(f.world.call("HEAD", f.at, path).status == 404);
+  }
+}
+
+TEST_CASE("a missing dependency is named and the tag is not stored") {
+  Fixture f;
+  f.origin.blobs.erase(layer);
+  const auto put = f.put("lib%2Fcap1:v1", f.image);
+  CHECK(put.status == 500);
+  CHECK(put.body.find("missing dependency " + layer.str()) != std::string::npos);
+  CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").status == 404);
+}
+
+TEST_CASE("a manifest that comes late is waited for") {
+  Fixture f;
+  f.origin.hidden = 1;
+  CHECK(f.put("lib%2Fcap1:v1", f.image).status == 200);
+  CHECK(f.origin.downloads == 2);
+}
+
+TEST_CASE("what is no manifest cannot be tagged, unless tags of that name are plain") {
+  Fixture f;
+  const auto put = f.put("lib%2Fcap1:v1", config);
+  CHECK(put.status == 500);
+  CHECK(put.body.find("parse manifest") != std::string::npos);
+  CHECK(f.put("plain%2Fblob:v1", config).status == 200);
+  CHECK(f.put("other%2Fblob:v1", config).status == 500);  // no rule matches
+}
+
+TEST_CASE("bad parameters of a put") {
+  Fixture f;
+  CHECK(f.world.call("PUT", f.at, "/tags/x%3Ay/digest/zz").status == 400);
+  CHECK(f.world.call("PUT", f.at, "/tags//digest/" + f.image.str()).status == 400);
+  CHECK(f.put("x%3Ay", f.image, "?replicate=maybe").status == 500);
+}
+
+TEST_CASE("duplicates of neighbours are stored without a check") {
+  Fixture f;
+  const std::string path = "/internal/duplicate/tags/drv%2Frepo:v1/digest/" + Digest::of("anything").str();
+  CHECK(f.world.call("PUT", f.at, path, R"({"delay":1200000000000})").status == 200);
+  CHECK(f.world.get(f.at, "/tags/drv%2Frepo:v1").body == Digest::of("anything").str());
+  CHECK(f.world.call("PUT", f.at, path, "x").status == 500);
+  CHECK(f.world.call("PUT", f.at, path).status == 500);
+  CHECK(f.world.call("PUT", f.at, "/internal/duplicate/tags/x%3Ay/digest/zz", "{}").status == 400);
+}
+
+TEST_CASE("replication without remotes is a lookup") {
+  Fixture f;
+  REQUIRE(f.put("drv%2Frepo:v1", f.image).status == 200);
+  CHECK(f.world.call("POST", f.at, "/remotes/tags/drv%2Frepo:v1").status == 200);
+  CHECK(f.world.call("POST", f.at, "/remotes/tags/drv%2Frepo:none").status == 404);
+  const std::string path = "/internal/duplicate/remotes/tags/repl%2Fimg:v1/digest/";
+  CHECK(f.world.call("POST", f.at, path + f.image.str(), R"({"dependencies":null,"delay":0})").status == 200);
+  CHECK(f.world.call("POST", f.at, path + "zz", R"({"dependencies":null,"delay":0})").status == 500);
+}
+
+TEST_CASE("lists, byte for byte") {
+  Fixture f;
+  for (const std::string tag : {"drv%2Frepo:v1", "lib%2Fcap1:v1", "lib%2Fcap1:v2"})
+    REQUIRE(f.put(tag, f.image).status == 200);
+  const auto list = [&f](const std::string& path) { return f.world.get(f.at, path).body; };
+  CHECK(list("/list/") ==
+        "{\"Links\":{\"next\":\"\",\"self\":\"/list/\"},\"size\":3,\"result\":[\"drv/repo:v1\",\"lib/cap1:v1\","
+        "\"lib/cap1:v2\"]}\n");
+  CHECK(list("/list//drv/repo/_manifests/tags") ==
+        "{\"Links\":{\"next\":\"\",\"self\":\"/list//drv/repo/_manifests/tags\"},\"size\":1,\"result\":"
+        "[\"drv/repo:v1\"]}\n");
+  CHECK(list("/list/drv/repo/_manifests/tags") ==
+        "{\"Links\":{\"next\":\"\",\"self\":\"/list/drv/repo/_manifests/tags\"},\"size\":1,\"result\":"
+        "[\"drv/repo:v1\"]}\n");
+  CHECK(list("/repositories/lib%252Fcap1/tags") ==
+        "{\"Links\":{\"next\":\"\",\"self\":\"/repositories/lib%252Fcap1/tags\"},\"size\":2,\"result\":"
+        "[\"v1\",\"v2\"]}\n");
+  CHECK(list("/repositories/lib%2Fcap1/tags?limit=1") ==
+        "{\"Links\":{\"next\":\"/repositories/lib%2Fcap1/tags?limit=1\\u0026offset=lib%2Fcap1:v1\",\"self\":"
+        "\"/repositories/lib%2Fcap1/tags?limit=1\"},\"size\":1,\"result\":[\"v1\"]}\n");
+  CHECK(list("/list/nosuch") ==
+        "{\"Links\":{\"next\":\"\",\"self\":\"/list/nosuch\"},\"size\":0,\"result\":null}\n");
+  CHECK(f.world.get(f.at, "/list/?limit=0").status == 400);
+  CHECK(f.world.get(f.at, "/list/lib?foo=1").status == 400);
+  CHECK(f.world.get(f.at, "/repositories/lib/cap1/tags").status == 404);
+}
+
+TEST_CASE("the other endpoints") {
+  Fixture f;
+  CHECK(f.world.get(f.at, "/health").body == "OK\n");
+  CHECK(f.world.get(f.at, "/readiness").body == "OK\n");
+  CHECK(f.world.get(f.at, "/origin").body == f.origin.address.str());
+  CHECK(f.world.call("DELETE", f.at, "/health").status == 405);
+  CHECK(f.world.get(f.at, "/tags/").status == 404);
+}
+
+TEST_CASE("a wrong tag_types expression stops the start") {
+  Fixture f;
+  f.stop();
+  build_index::BuildIndexOptions options;
+  options.listen = {"127.0.0.1", 0};
+  options.tag_types = {{"(", TagType::docker}};
+  api::Services services{f.world.loop,  *f.world.clock,  *f.world.random, *f.world.net,
+                         *f.world.disk, *f.world.server, *f.world.client, Logger()};
+  f.index = std::make_unique<build_index::BuildIndex>(services, f.backends, options);
+  const auto started = f.index->start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("(") != std::string::npos);
+}

@@ -1,0 +1,234 @@
+#include "unit/origin/node.h"
+
+using namespace krakend;
+using test::internal_blob;
+using test::Node;
+using test::ns_blob;
+
+namespace {
+
+const std::string content = "hello kraken";
+const Digest digest = Digest::of(content);
+const std::string base = ns_blob(digest);
+
+}  // namespace
+
+TEST_CASE("the upload exchange of the contract: durable in store and backend, seeded, readable") {
+  test::World world;
+  Node origin(world, "o");
+  REQUIRE(digest.hex() == "23dd464417d01f15d97d48244dbe893ef8d30dc77ba2f0178bc0a5b7838650a4");
+  const auto started = origin.start(base, 12);
+  CHECK(started.status == 200);
+  CHECK(started.body.empty());
+  const std::string id(started.headers.get("Location"));
+  CHECK(id.size() == 36);
+  CHECK(id.find('/') == std::string::npos);
+  const auto patched = origin.patch(base, id, content, 0);
+  CHECK(patched.status == 200);
+  CHECK(patched.body.empty());
+  const auto committed = origin.commit(base, id);
+  CHECK(committed.status == 200);
+  CHECK(committed.body.empty());
+  CHECK(origin.in_store(digest));
+  CHECK(origin.in_backend(digest));
+
+  const auto head = world.call("HEAD", origin.at, "/internal" + base);
+  CHECK(head.status == 200);
+  CHECK(head.headers.get("Content-Length") == "12");
+  CHECK(world.get(origin.at, base).body == content);
+  const auto metainfo = world.get(origin.at, "/internal" + base + "/metainfo");
+  CHECK(metainfo.status == 200);
+  CHECK(metainfo.headers.get("Content-Type") == "text/plain; charset=utf-8");
+  CHECK(metainfo.body ==
+        R"({"Info":{"PieceLength":5,"PieceSums":[907060870,439875091,4082745666],)"
+        R"("Name":"23dd464417d01f15d97d48244dbe893ef8d30dc77ba2f0178bc0a5b7838650a4","Length":12}})");
+  CHECK(origin.commit(base, id).status == 404);
+}
+
+TEST_CASE("an empty blob has no PATCH") {
+  test::World world;
+  Node origin(world, "o");
+  const Digest empty = Digest::of("");
+  CHECK(origin.upload(ns_blob(empty), "") == 200);
+  const auto got = world.get(origin.at, ns_blob(empty));
+  CHECK(got.status == 200);
+  CHECK(got.body.empty());
+  CHECK(got.headers.get("Content-Length") == "0");
+}
+
+TEST_CASE("chunks come in any order, gaps are zeros, the last write counts") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string whole = std::string("abc") + std::string(3, '\0') + "xyz";
+  const std::string path = ns_blob(Digest::of(whole));
+  const std::string id(origin.start(path, whole.size()).headers.get("Location"));
+  CHECK(origin.patch(path, id, "xyz", 6).status == 200);
+  CHECK(origin.patch(path, id, "???", 0).status == 200);
+  CHECK(origin.patch(path, id, "abc", 0).status == 200);
+  CHECK(origin.commit(path, id).status == 200);
+}
+
+TEST_CASE("what a PATCH may not be") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string id(origin.start(base, 12).headers.get("Location"));
+  const std::string target = base + "/uploads/" + id;
+  const auto patch = [&](const std::string& body, http::Headers headers) {
+    return world.call("PATCH", origin.at, target, body, std::move(headers)).status;
+  };
+  CHECK(patch("nothing here", {}) == 400);
+  CHECK(patch("nothing here", {{"Content-Range", "0,12"}}) == 400);
+  CHECK(patch("nothing here", {{"Content-Range", "bytes 0-11/12"}}) == 400);
+  CHECK(patch("nothing here", {{"Content-Range", "12-0"}}) == 400);
+  CHECK(patch("x", {{"Content-Range", "9223372036854775806-9223372036854775807"}}) == 400);
+  CHECK(patch("nothing", {{"Content-Range", "0-12"}}) == 500);
+  CHECK(patch("hello kraken and more", {{"Content-Range", "0-12"}}) == 200);  // surplus is ignored
+  CHECK(origin.commit(base, id).status == 200);
+  const std::string other = ns_blob(Digest::of("other"));
+  CHECK(origin.patch(other, "00000000-0000-4000-8000-000000000000", "other", 0).status == 404);
+  CHECK(origin.commit(other, "00000000-0000-4000-8000-000000000000").status == 404);
+}
+
+TEST_CASE("a digest mismatch is 500, keeps nothing, and ends the upload") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string id(origin.start(base, 5).headers.get("Location"));
+  REQUIRE(origin.patch(base, id, "wrong", 0).status == 200);
+  const auto committed = origin.commit(base, id);
+  CHECK(committed.status == 500);
+  CHECK(committed.body.find("computed digest " + Digest::of("wrong").str() + " doesn't match expected value " +
+                            digest.str()) != std::string::npos);
+  CHECK_FALSE(origin.in_store(digest));
+  CHECK_FALSE(origin.in_store(Digest::of("wrong")));
+  CHECK_FALSE(origin.in_backend(digest));
+  CHECK(origin.commit(base, id).status == 404);
+}
+
+TEST_CASE("409 on the public paths writes back first, on the internal ones it does not") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string late(origin.start(base, 12).headers.get("Location"));
+  REQUIRE(origin.upload(internal_blob(digest), content) == 200);
+  CHECK_FALSE(origin.in_backend(digest));
+  const auto internal = origin.start(internal_blob(digest), 12);
+  CHECK(internal.status == 409);
+  CHECK(internal.body.empty());
+  CHECK(origin.patch(internal_blob(digest), late, content, 0).status == 409);
+  CHECK_FALSE(origin.in_backend(digest));
+
+  SECTION("start") { CHECK(origin.start(base, 12).status == 409); }
+  SECTION("patch") { CHECK(origin.patch(base, late, content, 0).status == 409); }
+  CHECK(origin.in_backend(digest));
+}
+
+TEST_CASE("a commit of a blob that has come meanwhile is 409") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string first(origin.start(base, 12).headers.get("Location"));
+  const std::string second(origin.start(base, 12).headers.get("Location"));
+  REQUIRE(origin.patch(base, first, content, 0).status == 200);
+  REQUIRE(origin.patch(base, second, content, 0).status == 200);
+  CHECK(origin.commit(base, first).status == 200);
+  CHECK(origin.commit(base, second).status == 409);
+  CHECK(origin.commit(base, second).status == 404);
+}
+
+TEST_CASE("a failed write-back fails the push, protects the blob, and is made good by the next push") {
+  test::World world;
+  Node origin(world, "o");
+  origin.remote->broken = true;
+  CHECK(origin.upload(base, content) == 500);
+  CHECK(origin.in_store(digest));
+  CHECK(origin.start(base, 12).status == 500);
+  CHECK(world.call("DELETE", origin.at, internal_blob(digest)).status == 500);
+  origin.remote->broken = false;
+  CHECK(origin.start(base, 12).status == 409);
+  CHECK(origin.in_backend(digest));
+  CHECK(world.call("DELETE", origin.at, internal_blob(digest)).status == 202);
+}
+
+TEST_CASE("a blob that the backend has is not written again; a namespace without backend is done") {
+  test::World world;
+  Node origin(world, "o");
+  REQUIRE(origin.upload(base, content) == 200);
+  REQUIRE(origin.start(base, 12).status == 409);
+  CHECK(origin.remote->uploads == 1);
+  const std::string orphan = ns_blob(Digest::of("orphan"), "unknown");
+  CHECK(origin.upload(orphan, "orphan") == 200);
+  CHECK(origin.in_store(Digest::of("orphan")));
+}
+
+TEST_CASE("the duplicate commit has a body with a delay and writes back") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string id(origin.start(base, 12).headers.get("Location"));
+  REQUIRE(origin.patch(base, id, content, 0).status == 200);
+  const std::string duplicate = "/internal/duplicate" + base;
+  CHECK(origin.commit(duplicate, id).status == 500);
+  CHECK(origin.commit(duplicate, id, "x").status == 500);
+  CHECK(origin.commit(duplicate, id, R"({"Delay":1800000000000})").status == 200);
+  CHECK(origin.in_backend(digest));
+  CHECK(origin.commit(duplicate, id, R"({"Delay":0})").status == 404);
+}
+
+TEST_CASE("requests on one upload wait for each other") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string whole = std::string(3 * MiB, 'a') + std::string(3 * MiB, 'b');
+  const std::string path = ns_blob(Digest::of(whole));
+  const std::string id(origin.start(path, whole.size()).headers.get("Location"));
+  const auto request = [&](std::string method, std::string body, const std::string& range) {
+    http::ClientRequest r;
+    r.method = std::move(method);
+    r.host = origin.at;
+    r.target = path + "/uploads/" + id;
+    if (!range.empty()) r.headers.set("Content-Range", range);
+    if (!body.empty()) r.body = std::move(body);
+    return r;
+  };
+  std::vector<int> statuses;
+  const std::function<Task<>(http::ClientRequest)> send = [&](http::ClientRequest r) -> Task<> {
+    auto response = co_await world.caller->send(std::move(r));
+    statuses.push_back(response ? response->status : 0);
+  };
+  io::TaskGroup tasks(world.loop);
+  tasks.spawn(send(request("PATCH", whole.substr(3 * MiB), "3145728-6291456")), "second half");
+  tasks.spawn(send(request("PATCH", whole.substr(0, 3 * MiB), "0-3145728")), "first half");
+  while (tasks.size() > 0) world.loop.poll();
+  CHECK(statuses == std::vector<int>{200, 200});
+  CHECK(origin.commit(path, id).status == 200);
+}
+
+TEST_CASE("a pushed blob is replicated to the other owners") {
+  test::World world;
+  const io::Address a = test::nobody(world);
+  const io::Address b = test::nobody(world);
+  const std::vector<std::string> ring{a.str(), b.str()};
+  Node first(world, "a", ring, a);
+  Node second(world, "b", ring, b);
+  CHECK(first.upload(base, content) == 200);
+  CHECK(second.in_store(digest));
+  CHECK(second.in_backend(digest));  // it has a backend of its own
+  const auto locations = world.get(first.at, "/blobs/" + digest.str() + "/locations");
+  CHECK(locations.status == 200);
+  CHECK(locations.headers.get("Origin-Locations") ==
+        world.get(second.at, "/blobs/" + digest.str() + "/locations").headers.get("Origin-Locations"));
+  CHECK(locations.headers.get("Origin-Locations").size() == a.str().size() + 1 + b.str().size());
+
+  SECTION("a refreshed one too") {
+    REQUIRE(world.call("DELETE", first.at, internal_blob(digest)).status == 202);
+    REQUIRE(world.call("DELETE", second.at, internal_blob(digest)).status == 202);
+    CHECK(world.get(first.at, base).body == content);
+    const auto arrived = [&]() -> Task<> {
+      while (!(co_await second.store().size(digest))) co_await world.clock->sleep(2ms);
+    };
+    world.run(arrived());
+  }
+}
+
+TEST_CASE("a dead neighbour does not fail a push") {
+  test::World world;
+  const io::Address a = test::nobody(world);
+  Node origin(world, "a", {a.str(), test::nobody(world).str()}, a);
+  CHECK(origin.upload(base, content) == 200);
+}
