@@ -21,7 +21,9 @@ std::string pick_origin(const std::vector<std::string>& origins, io::Random& ran
 }
 
 /// The reference answers 500 for whatever goes wrong behind a well-formed request.
-http::Response server_error(const Error& error) { return api::error_with_status(500, error); }
+http::Response server_error(const Error& error) {
+  return api::error_with_status(500, error);
+}
 
 }  // namespace
 
@@ -92,12 +94,15 @@ http::Router BuildIndex::Impl::router() {
       .add("GET", "/list/*", bind(this, &Impl::list))
       .add("POST", "/remotes/tags/{tag}", bind(this, &Impl::replicate_tag))
       .add("PUT", "/internal/duplicate/tags/{tag}/digest/{digest}", bind(this, &Impl::duplicate_put))
-      .add("POST", "/internal/duplicate/remotes/tags/{tag}/digest/{digest}", bind(this, &Impl::duplicate_replicate))
+      .add("POST", "/internal/duplicate/remotes/tags/{tag}/digest/{digest}",
+           bind(this, &Impl::duplicate_replicate))
       .add("GET", "/origin", bind(this, &Impl::origin));
   return router;
 }
 
-Task<http::Response> BuildIndex::Impl::health(http::Request& /*request*/) { co_return api::ok_response(); }
+Task<http::Response> BuildIndex::Impl::health(http::Request& /*request*/) {
+  co_return api::ok_response();
+}
 
 Task<http::Response> BuildIndex::Impl::readiness(http::Request& /*request*/) {
   auto ready = co_await origins.ready();
@@ -160,8 +165,8 @@ Task<http::Response> BuildIndex::Impl::replicate_tag(http::Request& request) {
   co_return server_error(digest.error());
 }
 
-/// The delay staggers write-backs of neighbours; here the tag is written at once, which a write-through store of
-/// the reference does too (contract http-api §6.8).
+/// The delay staggers write-backs of neighbours; here the tag is written at once, which a write-through store
+/// of the reference does too (contract http-api §6.8).
 Task<http::Response> BuildIndex::Impl::duplicate_put(http::Request& request) {
   const std::string tag = api::param(request, "tag");
   auto digest = api::digest_param(request);

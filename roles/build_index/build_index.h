@@ -19,8 +19,8 @@ struct BuildIndexOptions {
   std::vector<std::pair<std::string, TagType>> tag_types{{".*", TagType::docker}};
 };
 
-/// Tags (contract http-api §6): put with dependency check, get, head, list, health. A put that is answered 200 is
-/// durable in the backend and visible to the next get.
+/// Tags (contract http-api §6): put with dependency check, get, head, list, health. A put that is answered
+/// 200 is durable in the backend and visible to the next get.
 class BuildIndex {
  public:
   BuildIndex(api::Services services, backend::Backends& backends, BuildIndexOptions options);

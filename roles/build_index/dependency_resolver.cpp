@@ -15,7 +15,8 @@ namespace {
 
 /// Manifests larger than this are refused; the usual ones are some KiB.
 constexpr uint64_t max_manifest = 4 * MiB;
-/// Attempts after the first one, when the manifest has not reached the origins yet (contract core-formats §22).
+/// Attempts after the first one, when the manifest has not reached the origins yet (contract core-formats
+/// §22).
 constexpr unsigned manifest_retries = 3;
 constexpr api::Backoff manifest_backoff{500ms, 2, 30s};
 /// Dependencies looked up at the origins at once.
@@ -50,7 +51,8 @@ DependencyResolver::~DependencyResolver() = default;
 Result<void> DependencyResolver::add_rule(const std::string& regex, TagType type) {
   auto rule = std::make_unique<Rule>(regex, type);
   if (!rule->pattern.ok())
-    return fail(Errc::invalid_argument, "tag_types: regular expression \"{}\": {}", regex, rule->pattern.error());
+    return fail(Errc::invalid_argument, "tag_types: regular expression \"{}\": {}", regex,
+                rule->pattern.error());
   rules_.push_back(std::move(rule));
   return {};
 }
@@ -58,7 +60,8 @@ Result<void> DependencyResolver::add_rule(const std::string& regex, TagType type
 Task<Result<std::vector<Digest>>> DependencyResolver::resolve(std::string tag, Digest digest) {
   const auto rule = std::find_if(rules_.begin(), rules_.end(),
                                  [&tag](const auto& r) { return RE2::PartialMatch(tag, r->pattern); });
-  if (rule == rules_.end()) co_return fail(Errc::internal, "resolve dependencies: no matches for namespace {}", tag);
+  if (rule == rules_.end())
+    co_return fail(Errc::internal, "resolve dependencies: no matches for namespace {}", tag);
   std::vector<Digest> dependencies;
   if ((*rule)->type == TagType::docker) {
     auto manifest = co_await download_manifest(tag, digest);
@@ -67,7 +70,8 @@ Task<Result<std::vector<Digest>>> DependencyResolver::resolve(std::string tag, D
                      manifest.error().message);
     auto references = manifest_references(*manifest);
     if (!references)
-      co_return fail(references.error().code, "resolve dependencies of {}: {}", tag, references.error().message);
+      co_return fail(references.error().code, "resolve dependencies of {}: {}", tag,
+                     references.error().message);
     dependencies = std::move(*references);
   }
   dependencies.push_back(digest);
@@ -84,7 +88,8 @@ Task<Result<std::string>> DependencyResolver::download_manifest(std::string tag,
     auto done = co_await services_.origins.download(tag, digest, restart);
     if (done) {
       const Digest actual = Digest::of(sink.text());
-      if (actual != digest) co_return fail(Errc::corrupt, "the origins sent bytes of digest {}", actual.str());
+      if (actual != digest)
+        co_return fail(Errc::corrupt, "the origins sent bytes of digest {}", actual.str());
       co_return std::move(sink.text());
     }
     const Errc code = done.error().code;
@@ -99,15 +104,15 @@ Task<Result<void>> DependencyResolver::check(std::string tag, std::vector<Digest
   dependencies.erase(std::unique(dependencies.begin(), dependencies.end()), dependencies.end());
   auto outcome = std::make_shared<Result<void>>();
   const size_t count = dependencies.size();
-  std::function<Task<>(size_t)> work = [this, tag, dependencies = std::move(dependencies), outcome](size_t i) {
-    return check_one(tag, dependencies[i], outcome);
-  };
+  std::function<Task<>(size_t)> work = [this, tag, dependencies = std::move(dependencies), outcome](
+                                           size_t i) { return check_one(tag, dependencies[i], outcome); };
   const bool all = co_await api::run_parallel(services_.loop, services_.tasks, count, parallel_stats, work);
   if (!all && *outcome) co_return fail(Errc::cancelled, "shutting down");
   co_return *outcome;
 }
 
-Task<> DependencyResolver::check_one(std::string tag, Digest dependency, std::shared_ptr<Result<void>> outcome) {
+Task<> DependencyResolver::check_one(std::string tag, Digest dependency,
+                                     std::shared_ptr<Result<void>> outcome) {
   if (!*outcome) co_return;  // one failure decides
   auto size = co_await services_.origins.stat(tag, dependency);
   if (size || !*outcome) co_return;

@@ -19,7 +19,8 @@ tl::unexpected<Error> bad_query(std::string message) {
 
 /// A JSON string as the reference writes it: with <, > and & escaped too.
 std::string json_string(std::string_view text) {
-  const std::string plain = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string plain =
+      nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string out;
   for (const char c : plain) {
     if (c == '<' || c == '>' || c == '&') {
@@ -115,8 +116,8 @@ std::string list_response_json(const std::string& target, const std::string& pat
     }
     result += ']';
   }
-  return fmt::format("{{\"Links\":{{\"next\":{},\"self\":{}}},\"size\":{},\"result\":{}}}\n", json_string(link),
-                     json_string(target), names.size(), result);
+  return fmt::format("{{\"Links\":{{\"next\":{},\"self\":{}}},\"size\":{},\"result\":{}}}\n",
+                     json_string(link), json_string(target), names.size(), result);
 }
 
 }  // namespace krakend::build_index

@@ -18,7 +18,8 @@ struct Paging {
   bool paged = false;
 };
 
-/// Error invalid_argument (status 400): another parameter, a repeated one, a limit that is no positive integer.
+/// Error invalid_argument (status 400): another parameter, a repeated one, a limit that is no positive
+/// integer.
 Result<Paging> parse_paging(const std::string& query);
 
 /// One page of names, and the token of the next one; empty on the last page. The token is the last name of

@@ -24,7 +24,8 @@ bool has_manifests(const Json& document) {
 }
 
 Result<void> add_reference(const Json& descriptor, std::vector<Digest>& out) {
-  if (!descriptor.is_object()) return fail(Errc::invalid_argument, "parse manifest: a descriptor is not an object");
+  if (!descriptor.is_object())
+    return fail(Errc::invalid_argument, "parse manifest: a descriptor is not an object");
   auto digest = Digest::parse(text_at(descriptor, "digest"));
   if (!digest) return fail(Errc::invalid_argument, "parse manifest: {}", digest.error().message);
   out.push_back(*digest);
@@ -44,7 +45,8 @@ Result<void> add_references(const Json& document, const char* key, std::vector<D
 
 Result<void> check_schema_version(const Json& document) {
   const auto version = document.find("schemaVersion");
-  const int64_t value = version != document.end() && version->is_number_integer() ? version->get<int64_t>() : 0;
+  const int64_t value =
+      version != document.end() && version->is_number_integer() ? version->get<int64_t>() : 0;
   if (value == 2) return {};
   return fail(Errc::invalid_argument, "parse manifest: unsupported schema version: {}", value);
 }

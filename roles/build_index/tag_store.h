@@ -9,8 +9,9 @@
 
 namespace krakend::build_index {
 
-/// Tags ("repo:tag") as text in the backend whose namespace matches the tag. Nothing is cached: the backend may be
-/// shared with other build-indexes, and a tag that is put again must change at once for everybody. Loop thread.
+/// Tags ("repo:tag") as text in the backend whose namespace matches the tag. Nothing is cached: the backend
+/// may be shared with other build-indexes, and a tag that is put again must change at once for everybody.
+/// Loop thread.
 class TagStore {
  public:
   explicit TagStore(const backend::Backends& backends) : backends_(backends) {}

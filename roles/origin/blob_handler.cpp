@@ -29,7 +29,8 @@ http::Response blob_response(const storage::BlobPtr& blob, std::string_view rang
     return response;
   }
   http::Response response;
-  response.headers.set("Content-Type", size == 0 ? "application/octet-stream-v1" : "application/octet-stream");
+  response.headers.set("Content-Type",
+                       size == 0 ? "application/octet-stream-v1" : "application/octet-stream");
   response.headers.set("Accept-Ranges", "bytes");
   response.headers.set("X-Krakend-Source", "disk");
   const ByteRange bytes = range->value_or(ByteRange{0, size});
@@ -62,7 +63,8 @@ Task<http::Response> BlobHandler::locations(http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
   http::Response response = http::text_response(200);
-  response.headers.set("Origin-Locations", fmt::format("{}", fmt::join(services_.ring.locations(*digest), ",")));
+  response.headers.set("Origin-Locations",
+                       fmt::format("{}", fmt::join(services_.ring.locations(*digest), ",")));
   co_return response;
 }
 
@@ -105,7 +107,8 @@ Task<http::Response> BlobHandler::prefetch(http::Request& request) {
   co_return http::text_response(200);
 }
 
-/// Metainfo of a blob that is here; made when only it is missing (the reference would ask the backend for the blob).
+/// Metainfo of a blob that is here; made when only it is missing (the reference would ask the backend for the
+/// blob).
 Task<Result<MetaInfo>> BlobHandler::local_metainfo(Digest digest) {
   auto metainfo = co_await services_.store.metainfo(digest);
   if (metainfo || metainfo.error().code != Errc::not_found) co_return metainfo;

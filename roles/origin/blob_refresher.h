@@ -17,8 +17,8 @@
 
 namespace krakend::origin {
 
-/// Fetches blobs from their backend into the local store when a request misses (contract http-api §4.4 "Refresh").
-/// One fetch per digest at a time; failures are remembered for a while. Loop thread.
+/// Fetches blobs from their backend into the local store when a request misses (contract http-api §4.4
+/// "Refresh"). One fetch per digest at a time; failures are remembered for a while. Loop thread.
 class BlobRefresher {
  public:
   struct Services {
@@ -31,7 +31,8 @@ class BlobRefresher {
   };
   BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
 
-  /// How long a request waits for a running fetch before it is told to ask again: small blobs come in one round trip.
+  /// How long a request waits for a running fetch before it is told to ask again: small blobs come in one
+  /// round trip.
   static constexpr Duration wait_limit = 2s;
   /// A failed fetch is not tried again for this long; its outcome is replayed.
   static constexpr Duration failure_memory = 15s;
@@ -39,8 +40,8 @@ class BlobRefresher {
   static constexpr size_t max_fetches = 1000;
   static constexpr size_t max_failures = 10'000;
 
-  /// Success: the store has the blob now. pending: a fetch is running; not_found: the backend has no such blob;
-  /// unavailable: too many fetches.
+  /// Success: the store has the blob now. pending: a fetch is running; not_found: the backend has no such
+  /// blob; unavailable: too many fetches.
   Task<Result<void>> refresh(std::string ns, Digest digest);
   /// Size by the backend; not_found. An unknown namespace is internal.
   Task<Result<uint64_t>> stat(std::string ns, Digest digest) const;

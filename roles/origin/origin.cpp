@@ -45,7 +45,8 @@ struct Origin::Impl {
                options.scheduler, nullptr, services.log.module("p2p")),
         write_back({services.loop, services.clock, store, backends}, log),
         replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self, log),
-        refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths, log),
+        refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths,
+                  log),
         uploads({services.loop, services.clock, store, write_back, replicator}, options.piece_lengths, log),
         blobs({store, refresher, engine, ring}, options.piece_lengths, log) {}
 
@@ -70,15 +71,17 @@ struct Origin::Impl {
   bool stopping = false;
 };
 
-Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends, OriginOptions options)
+Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends,
+               OriginOptions options)
     : impl_(std::make_unique<Impl>(std::move(services), store, backends, std::move(options))) {}
 Origin::~Origin() = default;
 
 Result<Origin::Bound> Origin::start() {
   if (!impl_->ring.contains(impl_->options.self))
-    return fail(Errc::invalid_argument,
-                "this origin is not in its own ring: add \"{}\" to cluster.static, or name it as it stands there",
-                impl_->options.self);
+    return fail(
+        Errc::invalid_argument,
+        "this origin is not in its own ring: add \"{}\" to cluster.static, or name it as it stands there",
+        impl_->options.self);
   Bound bound;
   auto p2p = impl_->engine.start();
   if (!p2p) return propagate(p2p);
@@ -112,7 +115,9 @@ http::Router Origin::Impl::router() {
   return router;
 }
 
-Task<http::Response> Origin::Impl::alive(http::Request& /*request*/) { co_return api::ok_response(); }
+Task<http::Response> Origin::Impl::alive(http::Request& /*request*/) {
+  co_return api::ok_response();
+}
 
 Task<http::Response> Origin::Impl::readiness(http::Request& /*request*/) {
   if (stopping) co_return http::text_response(503, "shutting down");

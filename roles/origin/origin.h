@@ -14,7 +14,8 @@ namespace krakend::origin {
 
 struct OriginOptions {
   io::Address listen;
-  /// Own label on the ring: "<hostname>:<blobserver port>" or "<local ip>:<port>"; an empty ring is this one alone.
+  /// Own label on the ring: "<hostname>:<blobserver port>" or "<local ip>:<port>"; an empty ring is this one
+  /// alone.
   std::string self;
   std::vector<std::string> cluster;  ///< cluster.static
   unsigned max_replica = 3;          ///< hashring.max_replica
@@ -29,10 +30,12 @@ struct OriginOptions {
 /// Piece length for a blob of `size` bytes (contract core-formats §8).
 uint64_t piece_length_for(const std::map<uint64_t, uint64_t>& piece_lengths, uint64_t size);
 
-/// Stores what is pushed, seeds it, and gets it back from the backend when its own copy is gone (contract http-api §4).
+/// Stores what is pushed, seeds it, and gets it back from the backend when its own copy is gone (contract
+/// http-api §4).
 class Origin {
  public:
-  Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends, OriginOptions options);
+  Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends,
+         OriginOptions options);
   ~Origin();
   struct Bound {
     io::Address http;

@@ -23,12 +23,15 @@ Result<ByteRange> parse_content_range(std::string_view header) {
   if (header.empty()) return bad_range("no Content-Range header");
   const size_t dash = header.find('-');
   if (dash == std::string_view::npos)
-    return bad_range(fmt::format("cannot parse Content-Range header \"{}\": expected format \"start-end\"", header));
+    return bad_range(
+        fmt::format("cannot parse Content-Range header \"{}\": expected format \"start-end\"", header));
   const auto start = parse_number(header.substr(0, dash));
   const auto stop = parse_number(header.substr(dash + 1));
   if (!start || !stop || *stop < *start)
-    return bad_range(fmt::format("cannot parse Content-Range header \"{}\": expected two numbers, start and the "
-                                 "exclusive end", header));
+    return bad_range(
+        fmt::format("cannot parse Content-Range header \"{}\": expected two numbers, start and the "
+                    "exclusive end",
+                    header));
   return ByteRange{*start, *stop};
 }
 

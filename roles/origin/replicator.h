@@ -13,8 +13,8 @@
 
 namespace krakend::origin {
 
-/// Copies blobs of this origin to the other owners on the ring, to all at once. Failures are logged: each owner can
-/// also get the blob from the backend. Loop thread.
+/// Copies blobs of this origin to the other owners on the ring, to all at once. Failures are logged: each
+/// owner can also get the blob from the backend. Loop thread.
 class Replicator {
  public:
   struct Services {

@@ -11,8 +11,8 @@
 
 namespace krakend::origin {
 
-/// Health of the other ring members by GET /health (contract core-formats §12.1): unhealthy after 3 failures in a row,
-/// healthy again after 2 successes. New members start healthy. Loop thread.
+/// Health of the other ring members by GET /health (contract core-formats §12.1): unhealthy after 3 failures
+/// in a row, healthy again after 2 successes. New members start healthy. Loop thread.
 class RingHealth {
  public:
   struct Services {

@@ -15,7 +15,8 @@ namespace {
 
 constexpr uint64_t max_commit_body = 4 * KiB;
 constexpr Duration expire_interval = 5min;
-/// Bytes behind the announced range that are read and ignored before the body is refused (contract http-api §4.7).
+/// Bytes behind the announced range that are read and ignored before the body is refused (contract http-api
+/// §4.7).
 constexpr uint64_t max_surplus = 64 * KiB;
 
 /// Passes on the first `length` bytes and drops the rest.
@@ -84,7 +85,8 @@ void UploadHandler::add_routes(http::Router& router) {
 Task<http::Response> UploadHandler::start(Kind kind, http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
-  if (co_await has_blob(*digest)) co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
+  if (co_await has_blob(*digest))
+    co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
   auto upload = co_await services_.store.create_upload();
   if (!upload) co_return storage_error(upload.error());
   auto session = std::make_shared<Session>(services_.loop, *upload);
@@ -98,7 +100,8 @@ Task<http::Response> UploadHandler::start(Kind kind, http::Request& request) {
 Task<http::Response> UploadHandler::patch(Kind kind, http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
-  if (co_await has_blob(*digest)) co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
+  if (co_await has_blob(*digest))
+    co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
   auto range = parse_content_range(request.headers.get("Content-Range"));
   if (!range) co_return http::error_response(range.error());
   auto possible = check_range(*range);
@@ -108,10 +111,12 @@ Task<http::Response> UploadHandler::patch(Kind kind, http::Request& request) {
   co_return co_await write_chunk(session->upload, *range, request);
 }
 
-Task<http::Response> UploadHandler::write_chunk(storage::UploadPtr upload, ByteRange range, http::Request& request) {
+Task<http::Response> UploadHandler::write_chunk(storage::UploadPtr upload, ByteRange range,
+                                                http::Request& request) {
   const auto announced = request.body->length();
   if (announced && *announced < range.length())
-    co_return http::text_response(500, fmt::format("the body has {} of {} bytes", *announced, range.length()));
+    co_return http::text_response(500,
+                                  fmt::format("the body has {} of {} bytes", *announced, range.length()));
   const auto writer = upload->writer(range.start);
   PrefixSink sink(*writer, range.length());
   auto received = co_await request.body->read_to(sink, range.length() + max_surplus);
@@ -185,8 +190,9 @@ Task<UploadHandler::Hold> UploadHandler::acquire(std::string id) {
 Result<void> UploadHandler::check_range(const ByteRange& range) const {
   const uint64_t limit = uint64_t{max_pieces} * piece_length_for(piece_lengths_, range.stop);
   if (range.stop <= limit) return {};
-  return fail(Error{Errc::too_large, fmt::format("offset {} is beyond the largest blob, {}", range.stop,
-                                                 format_size(limit)), 400});
+  return fail(Error{Errc::too_large,
+                    fmt::format("offset {} is beyond the largest blob, {}", range.stop, format_size(limit)),
+                    400});
 }
 
 Task<> UploadHandler::expire() {
@@ -204,7 +210,8 @@ Task<> UploadHandler::expire() {
       next = expired ? sessions_.erase(next) : std::next(next);
     }
     for (const SessionPtr& session : idle) {
-      log_.info("upload {} was left alone for {}: discarded", session->upload->id(), format_duration(upload_tti));
+      log_.info("upload {} was left alone for {}: discarded", session->upload->id(),
+                format_duration(upload_tti));
       co_await session->upload->discard();
     }
   }

@@ -17,8 +17,8 @@
 
 namespace krakend::origin {
 
-/// The three upload families of contract http-api §4.7–§4.9: start, patch, commit. They share start and patch; the
-/// commit differs in what follows it. Requests on one upload wait for each other. Loop thread.
+/// The three upload families of contract http-api §4.7–§4.9: start, patch, commit. They share start and
+/// patch; the commit differs in what follows it. Requests on one upload wait for each other. Loop thread.
 class UploadHandler {
  public:
   struct Services {

@@ -19,7 +19,8 @@ Task<Result<bool>> WriteBack::write_once(std::string ns, Digest digest) {
   if (!copied) {
     log_.error("write-back of {} failed: {}", digest.str(), copied.error().message);
     auto flagged = co_await services_.store.set_persist(digest, true);
-    if (!flagged) log_.warn("{} cannot be protected from deletion: {}", digest.str(), flagged.error().message);
+    if (!flagged)
+      log_.warn("{} cannot be protected from deletion: {}", digest.str(), flagged.error().message);
     co_return fail(copied.error().code, "write back {}: {}", digest.str(), copied.error().message);
   }
   auto flagged = co_await services_.store.persist(digest);

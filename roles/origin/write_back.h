@@ -10,8 +10,8 @@
 
 namespace krakend::origin {
 
-/// Copies committed blobs to the backend of their namespace before the commit is answered. A blob whose copy failed
-/// is flagged, so that nothing deletes the only one; the next upload of it tries again. Loop thread.
+/// Copies committed blobs to the backend of their namespace before the commit is answered. A blob whose copy
+/// failed is flagged, so that nothing deletes the only one; the next upload of it tries again. Loop thread.
 class WriteBack {
  public:
   struct Services {
@@ -22,8 +22,8 @@ class WriteBack {
   };
   WriteBack(Services services, Logger log);
 
-  /// Success when the backend has the blob, durably, or when no backend matches the namespace (contract http-api
-  /// §4.7). Concurrent calls for one blob are one copy.
+  /// Success when the backend has the blob, durably, or when no backend matches the namespace (contract
+  /// http-api §4.7). Concurrent calls for one blob are one copy.
   Task<Result<void>> write(std::string ns, Digest digest);
 
  private:

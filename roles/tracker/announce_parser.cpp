@@ -35,8 +35,9 @@ Result<AnnounceRequest> parse_announce(std::string_view body) {
   }
   const PeerInfo& peer = request->peer;
   if (peer.ip.empty() || peer.ip.size() > max_host || peer.port < 1 || peer.port > 65'535)
-    return fail(Error{Errc::invalid_argument, fmt::format("announce: peer address {}:{} cannot be dialled", peer.ip,
-                                                          peer.port), 400});
+    return fail(Error{Errc::invalid_argument,
+                      fmt::format("announce: peer address {}:{} cannot be dialled", peer.ip, peer.port),
+                      400});
   return request;
 }
 

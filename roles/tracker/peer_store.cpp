@@ -81,8 +81,8 @@ void PeerStore::remove_torrent(const InfoHash& hash) {
   torrents_.erase(found);
 }
 
-std::vector<PeerInfo> PeerStore::sample(const InfoHash& torrent, size_t count, const PeerId& except, TimePoint now,
-                                        io::Random& random) const {
+std::vector<PeerInfo> PeerStore::sample(const InfoHash& torrent, size_t count, const PeerId& except,
+                                        TimePoint now, io::Random& random) const {
   std::vector<PeerInfo> out;
   const auto found = torrents_.find(torrent);
   if (found == torrents_.end()) return out;

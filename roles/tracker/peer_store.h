@@ -23,15 +23,15 @@ struct PeerStoreLimits {
   size_t max_peers = 2'000'000;
 };
 
-/// Who announced what, in memory (contract p2p §15.2). Pure: time and randomness are arguments. Peers are always
-/// handed out with origin:false.
+/// Who announced what, in memory (contract p2p §15.2). Pure: time and randomness are arguments. Peers are
+/// always handed out with origin:false.
 class PeerStore {
  public:
   explicit PeerStore(PeerStoreLimits limits = {}) : limits_(limits) {}
 
   void update(const InfoHash& torrent, const PeerInfo& peer, TimePoint now);
-  /// Up to `count` distinct peers, chosen uniformly, without `except` and without those that have expired. Costs in
-  /// proportion to `count`, not to the size of the torrent.
+  /// Up to `count` distinct peers, chosen uniformly, without `except` and without those that have expired.
+  /// Costs in proportion to `count`, not to the size of the torrent.
   std::vector<PeerInfo> sample(const InfoHash& torrent, size_t count, const PeerId& except, TimePoint now,
                                io::Random& random) const;
   /// Forgets what has expired; returns how many peers.

@@ -15,17 +15,20 @@ namespace {
 
 /// An announce is some 400 bytes.
 constexpr uint64_t max_announce_body = 64 * KiB;
-/// What the reference's nginx did (contract http-api §10.4): 200 for 5 min; everything else only briefly, so that a
-/// blob that has just arrived is seen.
+/// What the reference's nginx did (contract http-api §10.4): 200 for 5 min; everything else only briefly, so
+/// that a blob that has just arrived is seen.
 constexpr api::LookupCacheOptions metainfo_cache{5min, 500ms, 100'000, 64 * MiB};
 constexpr Duration cleanup_interval = 5min;
 
 using Json = std::shared_ptr<const std::string>;
 
-size_t json_bytes(const Json& json) { return json->size(); }
+size_t json_bytes(const Json& json) {
+  return json->size();
+}
 
 HandoutPolicy make_policy(const TrackerOptions& options) {
-  return HandoutPolicy(options.completeness ? HandoutPolicy::Priority::completeness : HandoutPolicy::Priority::any);
+  return HandoutPolicy(options.completeness ? HandoutPolicy::Priority::completeness
+                                            : HandoutPolicy::Priority::any);
 }
 
 PeerStoreLimits peer_limits(const TrackerOptions& options) {
@@ -98,7 +101,9 @@ http::Router Tracker::Impl::router() {
   return router;
 }
 
-Task<http::Response> Tracker::Impl::health(http::Request& /*request*/) { co_return api::ok_response(); }
+Task<http::Response> Tracker::Impl::health(http::Request& /*request*/) {
+  co_return api::ok_response();
+}
 
 Task<http::Response> Tracker::Impl::readiness(http::Request& /*request*/) {
   auto ready = co_await origins.ready();
@@ -133,10 +138,11 @@ Task<http::Response> Tracker::Impl::handle_announce(AnnounceRequest announce) {
   answer.null_peers = peer.complete;
   if (!peer.complete) {
     auto owners = co_await origins.peers(announce.digest);
-    if (!owners) log.warn("announce for {}: no origin to hand out: {}", announce.digest.str(), owners.error().message);
+    if (!owners)
+      log.warn("announce for {}: no origin to hand out: {}", announce.digest.str(), owners.error().message);
     // Sampled after the wait: whoever announced meanwhile is in it.
-    answer.peers = peers.sample(announce.info_hash, options.announce_limit, peer.peer_id, services.clock.now(),
-                                services.random);
+    answer.peers = peers.sample(announce.info_hash, options.announce_limit, peer.peer_id,
+                                services.clock.now(), services.random);
     if (owners) answer.peers.insert(answer.peers.end(), owners->begin(), owners->end());
     policy.sort(answer.peers, services.random);
   }

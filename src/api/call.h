@@ -15,7 +15,8 @@ inline constexpr Duration peer_context = 5s;
 inline constexpr Duration stat = 15s;
 inline constexpr Duration origin_metainfo = 15s;
 inline constexpr Duration upload_start = 60s;
-/// Longer than the reference's 60 s, which a 32 MiB chunk exceeds below 4.5 Mbit/s; silence ends it after 60 s.
+/// Longer than the reference's 60 s, which a 32 MiB chunk exceeds below 4.5 Mbit/s; silence ends it after 60
+/// s.
 inline constexpr Duration upload_patch = 10min;
 inline constexpr Duration upload_commit = 15min;
 inline constexpr Duration remove = 60s;
@@ -32,15 +33,17 @@ inline constexpr Duration tag_list = 60s;
 Result<http::ClientRequest> make_request(std::string method, const std::string& host, std::string target,
                                          Duration limit);
 
-/// Sends it; a status other than the `accepted` ones is an error that carries it, of code pending (202), not_found
-/// (404), already_exists (409) or what http::status_error says.
-Task<Result<http::ClientResponse>> call(http::Client& client, http::ClientRequest request, int accepted = 200);
+/// Sends it; a status other than the `accepted` ones is an error that carries it, of code pending (202),
+/// not_found (404), already_exists (409) or what http::status_error says.
+Task<Result<http::ClientResponse>> call(http::Client& client, http::ClientRequest request,
+                                        int accepted = 200);
 
 /// make_request and call in one.
 Task<Result<http::ClientResponse>> call(http::Client& client, std::string method, std::string host,
                                         std::string target, Duration limit, int accepted = 200);
 
-/// No HTTP answer was obtained from the host: the "network error" of the failover rules (contract http-api §1.2).
+/// No HTTP answer was obtained from the host: the "network error" of the failover rules (contract http-api
+/// §1.2).
 bool no_answer(const Error& error);
 /// 429, 502, 503 or 504.
 bool retryable_status(const Error& error);

@@ -37,7 +37,8 @@ struct OriginClient::UploadPaths {
   std::string commit_body;
 };
 
-OriginClient::OriginClient(http::Client& client, std::string host) : client_(client), host_(std::move(host)) {}
+OriginClient::OriginClient(http::Client& client, std::string host)
+    : client_(client), host_(std::move(host)) {}
 
 Task<Result<std::vector<std::string>>> OriginClient::locations(Digest digest) {
   auto response =
@@ -54,7 +55,8 @@ Task<Result<uint64_t>> OriginClient::stat(std::string ns, Digest digest, bool lo
   uint64_t size = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
   if (text.empty() || error != std::errc() || end != text.data() + text.size())
-    co_return fail(Errc::protocol, "stat {} at {}: Content-Length is \"{}\", not a size", digest.str(), host_, text);
+    co_return fail(Errc::protocol, "stat {} at {}: Content-Length is \"{}\", not a size", digest.str(), host_,
+                   text);
   co_return size;
 }
 
@@ -65,8 +67,8 @@ Task<Result<MetaInfo>> OriginClient::metainfo(std::string ns, Digest digest) {
   auto metainfo = MetaInfo::parse(response->body);
   if (!metainfo) co_return fail(Errc::protocol, "metainfo from {}: {}", host_, metainfo.error().message);
   if (metainfo->digest() != digest)
-    co_return fail(Errc::protocol, "metainfo from {}: is of {} instead of {}", host_, metainfo->digest().str(),
-                   digest.str());
+    co_return fail(Errc::protocol, "metainfo from {}: is of {} instead of {}", host_,
+                   metainfo->digest().str(), digest.str());
   co_return metainfo;
 }
 
@@ -96,7 +98,8 @@ Task<Result<void>> OriginClient::upload(std::string ns, Digest digest, io::FileP
 Task<Result<void>> OriginClient::duplicate(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
                                            Duration delay) {
   const std::string uploads = blob_path(ns, digest) + "/uploads";
-  UploadPaths paths{uploads, "/internal/duplicate" + uploads + "/", fmt::format("{{\"Delay\":{}}}", delay.count())};
+  UploadPaths paths{uploads, "/internal/duplicate" + uploads + "/",
+                    fmt::format("{{\"Delay\":{}}}", delay.count())};
   co_return co_await upload_to(std::move(paths), std::move(file), size);
 }
 
@@ -111,8 +114,8 @@ Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, 
   const auto is_there = [](const Result<http::ClientResponse>& response) {
     return !response && response.error().code == Errc::already_exists && response.error().http_status == 409;
   };
-  auto started =
-      co_await call(client_, "POST", host_, fmt::format("{}?size={}", paths.start, size), limits::upload_start);
+  auto started = co_await call(client_, "POST", host_, fmt::format("{}?size={}", paths.start, size),
+                               limits::upload_start);
   if (is_there(started)) co_return Result<void>{};
   if (!started) co_return propagate(started);
   const std::string id(started->headers.get("Location"));
@@ -140,7 +143,8 @@ Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, 
 }
 
 Task<Result<void>> OriginClient::remove(Digest digest) {
-  auto response = co_await call(client_, "DELETE", host_, "/internal/blobs/" + digest.str(), limits::remove, 202);
+  auto response =
+      co_await call(client_, "DELETE", host_, "/internal/blobs/" + digest.str(), limits::remove, 202);
   if (!response) co_return propagate(response);
   co_return Result<void>{};
 }

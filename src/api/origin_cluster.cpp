@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -49,6 +51,7 @@ struct OriginCluster::Impl {
   Task<Result<Hosts>> ask_locations(Digest digest);
   Task<Result<void>> download_from(std::string host, std::string ns, Digest digest,
                                    const std::function<Result<io::ByteSink*>()>& restart);
+  Task<Result<PeerContext>> ask_context(std::string host) { co_return co_await origin(host).peer_context(); }
   Task<> fetch_context(std::string host, std::shared_ptr<std::vector<std::optional<Result<PeerContext>>>> out,
                        size_t index);
 
@@ -65,22 +68,30 @@ OriginCluster::OriginCluster(Services services, std::vector<std::string> hosts, 
     : impl_(std::make_unique<Impl>(services, std::move(hosts), std::move(log))) {}
 OriginCluster::~OriginCluster() = default;
 
-Task<> OriginCluster::stop() { return impl_->tasks.stop(); }
+Task<> OriginCluster::stop() {
+  return impl_->tasks.stop();
+}
 
 Task<Result<Hosts>> OriginCluster::locations(Digest digest) {
   Impl* impl = impl_.get();
-  return impl->locations.get(digest.shard_id(), [impl, digest] { return impl->ask_locations(digest); });
+  LookupCache<std::string, Hosts>::Fetch ask = [impl, digest] { return impl->ask_locations(digest); };
+  return impl->locations.get(digest.shard_id(), std::move(ask));
 }
 
-/// Any origin knows the ring; all are tried in random order. The failure is never an HTTP status of an origin, so
-/// that it is not taken for the answer of an owner (contract http-api §11.2).
+/// Any origin knows the ring; all are tried in random order. The failure is never an HTTP status of an
+/// origin, so that it is not taken for the answer of an owner (contract http-api §11.2).
 Task<Result<Hosts>> OriginCluster::Impl::ask_locations(Digest digest) {
   Hosts order = health.filter(hosts);
   services.random.shuffle(order);
   std::string last = "no origin is configured";
   for (const std::string& host : order) {
     auto found = co_await origin(host).locations(digest);
-    if (found) co_return found;
+    if (found) {
+      // A lone origin may call itself by a name that only its own machine resolves: its configured address is
+      // the last resort.
+      if (hosts.size() == 1 && found->size() == 1 && found->front() != host) found->push_back(host);
+      co_return found;
+    }
     if (no_answer(found.error())) health.failed(host);
     last = found.error().message;
     log.warn("origin {} does not tell the locations of {}: {}", host, digest.str(), last);
@@ -158,8 +169,8 @@ Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::File
 
 Task<> OriginCluster::Impl::fetch_context(
     std::string host, std::shared_ptr<std::vector<std::optional<Result<PeerContext>>>> out, size_t index) {
-  auto lookup = [this, host] { return origin(host).peer_context(); };
-  auto context = co_await contexts.get(host, lookup);
+  LookupCache<std::string, PeerContext>::Fetch ask = [this, host] { return ask_context(host); };
+  auto context = co_await contexts.get(host, ask);
   if (!context) log.warn("origin {} does not tell its peer context: {}", host, context.error().message);
   (*out)[index] = std::move(context);
 }
@@ -179,7 +190,10 @@ Task<Result<std::vector<PeerInfo>>> OriginCluster::peers(Digest digest) {
   for (const auto& context : *contexts) {
     if (context && *context) {
       const PeerContext& c = **context;
-      peers.push_back({c.peer_id, c.ip, c.port, true, true});
+      // Two labels of one origin are one peer.
+      const bool known = std::any_of(peers.begin(), peers.end(),
+                                     [&c](const PeerInfo& peer) { return peer.peer_id == c.peer_id; });
+      if (!known) peers.push_back({c.peer_id, c.ip, c.port, true, true});
     } else if (context) {
       last = context->error();
     }

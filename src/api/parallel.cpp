@@ -10,7 +10,8 @@ namespace krakend::api {
 namespace {
 
 struct Batch {
-  Batch(io::Loop& loop, size_t n, std::function<Task<>(size_t)> fn) : count(n), work(std::move(fn)), ended(loop) {}
+  Batch(io::Loop& loop, size_t n, std::function<Task<>(size_t)> fn)
+      : count(n), work(std::move(fn)), ended(loop) {}
   const size_t count;
   const std::function<Task<>(size_t)> work;
   size_t next = 0;

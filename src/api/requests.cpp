@@ -22,12 +22,16 @@ Result<bool> bool_query(const http::Request& request, std::string_view name) {
   const std::string value = request.query_param(name).value_or("");
   if (value.empty() || std::find(no.begin(), no.end(), value) != no.end()) return false;
   if (std::find(yes.begin(), yes.end(), value) != yes.end()) return true;
-  return fail(Error{Errc::invalid_argument, fmt::format("parse query arg `{}`: \"{}\" is not a boolean", name, value),
-                    500});
+  return fail(Error{Errc::invalid_argument,
+                    fmt::format("parse query arg `{}`: \"{}\" is not a boolean", name, value), 500});
 }
 
-http::Response ok_response() { return http::text_response(200, "OK\n"); }
+http::Response ok_response() {
+  return http::text_response(200, "OK\n");
+}
 
-http::Response error_with_status(int status, const Error& error) { return http::text_response(status, error.message); }
+http::Response error_with_status(int status, const Error& error) {
+  return http::text_response(status, error.message);
+}
 
 }  // namespace krakend::api

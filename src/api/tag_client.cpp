@@ -16,7 +16,8 @@ constexpr Duration passive_time = 5min;
 /// Names that list() collects before it gives up: some 100 MB.
 constexpr size_t max_names = 1'000'000;
 
-/// In a query '+' is a space; the other characters that path_escape leaves alone do no harm in a lone value but '&'.
+/// In a query '+' is a space; the other characters that path_escape leaves alone do no harm in a lone value
+/// but '&'.
 std::string query_escape(std::string_view text) {
   std::string out;
   for (const char c : path_escape(text)) {
@@ -81,7 +82,8 @@ struct TagClient::Impl {
   cluster::PassiveHealth health;
 };
 
-TagClient::TagClient(http::Client& client, io::Clock& clock, io::Random& random, std::vector<std::string> hosts)
+TagClient::TagClient(http::Client& client, io::Clock& clock, io::Random& random,
+                     std::vector<std::string> hosts)
     : impl_(std::make_unique<Impl>(client, clock, random, std::move(hosts))) {}
 TagClient::~TagClient() = default;
 
@@ -89,12 +91,14 @@ Task<Result<Digest>> TagClient::get(std::string tag) {
   auto response = co_await impl_->ask("GET", "/tags/" + path_escape(tag), limits::tag_get);
   if (!response) co_return propagate(response);
   auto digest = Digest::parse(response->body);
-  if (!digest) co_return fail(Errc::protocol, "tag {}: the build-index answered: {}", tag, digest.error().message);
+  if (!digest)
+    co_return fail(Errc::protocol, "tag {}: the build-index answered: {}", tag, digest.error().message);
   co_return digest;
 }
 
 Task<Result<void>> TagClient::put(std::string tag, Digest digest, bool replicate) {
-  std::string target = "/tags/" + path_escape(tag) + "/digest/" + digest.str() + (replicate ? "?replicate=true" : "");
+  std::string target =
+      "/tags/" + path_escape(tag) + "/digest/" + digest.str() + (replicate ? "?replicate=true" : "");
   auto response = co_await impl_->ask("PUT", std::move(target), limits::tag_put);
   if (!response) co_return propagate(response);
   co_return Result<void>{};

@@ -13,8 +13,11 @@ constexpr unsigned max_replica = 3;
 constexpr unsigned passive_fails = 3;
 constexpr Duration passive_time = 5min;
 
-/// Worth asking another tracker: no answer, or one that tells of the tracker's trouble rather than of the blob.
-bool fails_over(const Error& error) { return no_answer(error) || error.http_status >= 500; }
+/// Worth asking another tracker: no answer, or one that tells of the tracker's trouble rather than of the
+/// blob.
+bool fails_over(const Error& error) {
+  return no_answer(error) || error.http_status >= 500;
+}
 
 }  // namespace
 
@@ -24,7 +27,8 @@ struct TrackerClient::Impl {
         clock(clk),
         random(r),
         health(clk, passive_fails, passive_time),
-        ring(std::move(hosts), max_replica, [this](const std::string& host) { return health.healthy(host); }) {}
+        ring(std::move(hosts), max_replica,
+             [this](const std::string& host) { return health.healthy(host); }) {}
 
   Task<Result<http::ClientResponse>> poll(std::string host, std::string target, TimePoint deadline);
   void note(const std::string& host, const Error& error) {
@@ -66,7 +70,8 @@ Task<Result<MetaInfo>> TrackerClient::metainfo(std::string ns, Digest digest) {
     auto response = co_await impl_->poll(host, target, deadline);
     if (response) {
       auto metainfo = MetaInfo::parse(response->body);
-      if (!metainfo) co_return fail(Errc::protocol, "metainfo from tracker {}: {}", host, metainfo.error().message);
+      if (!metainfo)
+        co_return fail(Errc::protocol, "metainfo from tracker {}: {}", host, metainfo.error().message);
       if (metainfo->digest() != digest)
         co_return fail(Errc::protocol, "metainfo from tracker {}: is of {} instead of {}", host,
                        metainfo->digest().str(), digest.str());

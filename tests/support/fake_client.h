@@ -10,7 +10,8 @@
 
 namespace krakend::test {
 
-/// An HTTP client whose answers a test makes up. A 200 or 206 body goes to the request's sink, as with a real one.
+/// An HTTP client whose answers a test makes up. A 200 or 206 body goes to the request's sink, as with a real
+/// one.
 class FakeClient final : public http::Client {
  public:
   using Answer = std::function<Task<Result<http::ClientResponse>>(http::ClientRequest)>;
@@ -20,7 +21,8 @@ class FakeClient final : public http::Client {
     requests.push_back(request);
     io::ByteSink* const sink = request.sink;
     auto response = co_await answer(std::move(request));
-    if (!response || sink == nullptr || (response->status != 200 && response->status != 206)) co_return response;
+    if (!response || sink == nullptr || (response->status != 200 && response->status != 206))
+      co_return response;
     auto written = sink->write(as_bytes(response->body));
     response->body.clear();
     if (!written) co_return propagate(written);

@@ -44,8 +44,8 @@ class World {
   std::unique_ptr<http::Server> server = http::make_server(loop, *clock, *net, Logger());
   std::unique_ptr<http::Server> upstream = http::make_server(loop, *clock, *net, Logger());
   /// The role's own client, and one for the test.
-  std::unique_ptr<http::Client> client = http::make_client(loop, {}, Logger());
-  std::unique_ptr<http::Client> caller = http::make_client(loop, {}, Logger());
+  std::unique_ptr<http::Client> client = http::make_client(loop, *clock, {});
+  std::unique_ptr<http::Client> caller = http::make_client(loop, *clock, {});
   TempDir directory;
 };
 

@@ -19,8 +19,8 @@
 
 namespace krakend::api {
 
-/// Typed calls to one origin (contract http-api §4). Error::http_status carries an unexpected status; not_found for
-/// 404, pending for 202, already_exists for 409.
+/// Typed calls to one origin (contract http-api §4). Error::http_status carries an unexpected status;
+/// not_found for 404, pending for 202, already_exists for 409.
 class OriginClient {
  public:
   OriginClient(http::Client& client, std::string host);
@@ -33,8 +33,10 @@ class OriginClient {
   Task<Result<void>> download(std::string ns, Digest digest, io::ByteSink& sink);
   /// Start, patch in chunks of at most 32 MiB, commit; 409 at any step is success.
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
-  /// The same between origins of one cluster: the receiver writes back after `delay` and does not replicate (§4.8).
-  Task<Result<void>> duplicate(std::string ns, Digest digest, io::FilePtr file, uint64_t size, Duration delay);
+  /// The same between origins of one cluster: the receiver writes back after `delay` and does not replicate
+  /// (§4.8).
+  Task<Result<void>> duplicate(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
+                               Duration delay);
   /// A blob that is in the backend already: the receiver only keeps it (§4.9).
   Task<Result<void>> transfer(Digest digest, io::FilePtr file, uint64_t size);
   Task<Result<void>> remove(Digest digest);
@@ -48,8 +50,9 @@ class OriginClient {
   std::string host_;
 };
 
-/// The origins as a cluster: every call asks any origin for the owners of the digest, then talks to these, by the
-/// reference's rules for order, failover and polling (contract http-api §11.2, §11.3). Locations are cached 10 s.
+/// The origins as a cluster: every call asks any origin for the owners of the digest, then talks to these, by
+/// the reference's rules for order, failover and polling (contract http-api §11.2, §11.3). Locations are
+/// cached 10 s.
 class OriginCluster {
  public:
   struct Services {
@@ -66,8 +69,8 @@ class OriginCluster {
   Task<Result<uint64_t>> stat(std::string ns, Digest digest);
   /// pending is passed on, not waited for.
   Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest);
-  /// Polls while an origin fetches the blob. The sink must accept the bytes from the start again when an origin fails
-  /// half-way: `restart` is called before each attempt and returns the sink to use.
+  /// Polls while an origin fetches the blob. The sink must accept the bytes from the start again when an
+  /// origin fails half-way: `restart` is called before each attempt and returns the sink to use.
   Task<Result<void>> download(std::string ns, Digest digest, std::function<Result<io::ByteSink*>()> restart);
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
   /// Owners of the digest as peers (origin:true, complete:true); contexts are cached 10 s, failures 1 min.

@@ -26,9 +26,9 @@ struct LookupCacheOptions {
   size_t max_cost = SIZE_MAX;
 };
 
-/// Answers of a slow lookup by key, good ones and failures, each for its time. Callers that ask for one key at the
-/// same moment share one lookup; with both times 0 that is all it does. Value is copied out, so it should be
-/// cheap to copy. Loop thread; must outlive its callers.
+/// Answers of a slow lookup by key, good ones and failures, each for its time. Callers that ask for one key
+/// at the same moment share one lookup; with both times 0 that is all it does. Value is copied out, so it
+/// should be cheap to copy. Loop thread; must outlive its callers.
 template <class Key, class Value>
 class LookupCache {
  public:

@@ -14,8 +14,8 @@ namespace krakend::api {
 std::string param(const http::Request& request, std::string_view name);
 /// The route parameter {digest}; its error carries status 400.
 Result<Digest> digest_param(const http::Request& request);
-/// A boolean query parameter in the reference's spellings (contract http-api §1.4); false when absent or empty. Its
-/// error carries status 500, as the reference answers.
+/// A boolean query parameter in the reference's spellings (contract http-api §1.4); false when absent or
+/// empty. Its error carries status 500, as the reference answers.
 Result<bool> bool_query(const http::Request& request, std::string_view name);
 
 /// "OK\n"

@@ -11,8 +11,8 @@
 
 namespace krakend::api {
 
-/// What every role gets from the composition root. Only role constructors take the bundle; classes below them take
-/// just what they use. All of it outlives the role. `client` and `log` are the role's own.
+/// What every role gets from the composition root. Only role constructors take the bundle; classes below them
+/// take just what they use. All of it outlives the role. `client` and `log` are the role's own.
 struct Services {
   io::Loop& loop;
   io::Clock& clock;

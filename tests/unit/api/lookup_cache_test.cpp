@@ -31,7 +31,9 @@ struct Fixture {
   }
 };
 
-size_t bytes(const std::string& text) { return text.size(); }
+size_t bytes(const std::string& text) {
+  return text.size();
+}
 
 }  // namespace
 

@@ -33,7 +33,9 @@ struct Fixture {
       return request.method == "POST" ? answer(200, "", {{"Location", uid}}) : answer(200);
     });
   }
-  Result<void> upload(uint64_t size) { return test::run(loop, origin.upload("library/ubuntu", digest, nullptr, size)); }
+  Result<void> upload(uint64_t size) {
+    return test::run(loop, origin.upload("library/ubuntu", digest, nullptr, size));
+  }
 };
 
 }  // namespace
@@ -149,8 +151,10 @@ TEST_CASE("metainfo: parsed, pending, or of another blob") {
 
 TEST_CASE("a peer context as captured") {
   Fixture f;
-  f.reply(answer(200, "{\"ip\":\"127.0.0.1\",\"port\":15113,\"peer_id\":[135,36,59,35,143,1,198,93,177,208,193,97,231,"
-                      "139,80,19,74,41,81,72],\"zone\":\"z1\",\"cluster\":\"c1\",\"origin\":true}\n"));
+  f.reply(
+      answer(200,
+             "{\"ip\":\"127.0.0.1\",\"port\":15113,\"peer_id\":[135,36,59,35,143,1,198,93,177,208,193,97,231,"
+             "139,80,19,74,41,81,72],\"zone\":\"z1\",\"cluster\":\"c1\",\"origin\":true}\n"));
   const auto context = test::run(f.loop, f.origin.peer_context());
   REQUIRE(context);
   CHECK(context->port == 15113);

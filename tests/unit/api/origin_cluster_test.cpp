@@ -20,7 +20,9 @@ const std::string metainfo_json =
     R"({"Info":{"PieceLength":5,"PieceSums":[907060870,439875091,4082745666],)"
     R"("Name":"23dd464417d01f15d97d48244dbe893ef8d30dc77ba2f0178bc0a5b7838650a4","Length":12}})";
 
-bool ends_with(const http::ClientRequest& request, std::string_view end) { return request.target.ends_with(end); }
+bool ends_with(const http::ClientRequest& request, std::string_view end) {
+  return request.target.ends_with(end);
+}
 
 /// Origins a, b, c own every digest in this order; what else they answer is scripted by host.
 struct Fixture {
@@ -72,7 +74,9 @@ struct Fixture {
   }
 };
 
-Result<http::ClientResponse> refused() { return fail(Errc::network, "connection refused"); }
+Result<http::ClientResponse> refused() {
+  return fail(Errc::network, "connection refused");
+}
 
 }  // namespace
 
@@ -225,7 +229,8 @@ TEST_CASE("peers: the contexts of all owners are fetched at the same time") {
     all_asked.notify_all();
     while (asked < 3) co_await all_asked.wait();
     if (request.host.host == "b") co_return refused();
-    const PeerContext context{request.host.host, 15001, addr_hash_peer_id(request.host.host, 15001), "z", "c", true};
+    const PeerContext context{
+        request.host.host, 15001, addr_hash_peer_id(request.host.host, 15001), "z", "c", true};
     co_return answer(200, context.json() + "\n");
   };
   f.http.answer = blocking;
@@ -293,4 +298,28 @@ TEST_CASE("readiness asks one owner of a random digest") {
   CHECK(f.http.requests.back().target == "/readiness");
   for (const char* name : {"a", "b", "c"}) f.host(name, {answer(503)});
   CHECK(test::run(f.loop, f.cluster.ready()).error().http_status == 503);
+}
+
+TEST_CASE("a lone origin that cannot be reached by its own name is reached by the configured one") {
+  Fixture f;
+  api::OriginCluster lone({f.loop, f.http, f.clock, f.random}, {"10.0.0.7:15002"}, Logger());
+  f.http.reply([](const http::ClientRequest& request) -> Result<http::ClientResponse> {
+    if (ends_with(request, "/locations")) return answer(200, "", {{"Origin-Locations", "secret-name:15002"}});
+    if (request.host.host == "secret-name") return refused();
+    if (ends_with(request, "/peercontext"))
+      return answer(
+          200, PeerContext{"10.0.0.7", 15001, addr_hash_peer_id("10.0.0.7", 15001), "", "", true}.json());
+    return answer(200, "", {{"Content-Length", "7"}});
+  });
+  for (int round = 0; round < 4; ++round) CHECK(*test::run(f.loop, lone.stat("x", digest)) == 7);
+  CHECK(test::run(f.loop, lone.peers(digest))->size() == 1);
+  test::run(f.loop, lone.stop());
+}
+
+TEST_CASE("an origin known by two names is one peer") {
+  Fixture f;
+  const std::string context =
+      PeerContext{"10.0.0.7", 15001, addr_hash_peer_id("10.0.0.7", 15001), "", "", true}.json();
+  for (const char* name : {"a", "b", "c"}) f.host(name, {answer(200, context)});
+  CHECK(test::run(f.loop, f.cluster.peers(digest))->size() == 1);
 }

@@ -45,16 +45,18 @@ TEST_CASE("put a tag, with and without replication") {
   REQUIRE(test::run(f.loop, f.tags.put("drv/repo:v1", digest, false)));
   REQUIRE(test::run(f.loop, f.tags.put("lib/cap1:v1", digest, true)));
   CHECK(f.http.calls[0] == "PUT " + f.host + "/tags/drv%2Frepo:v1/digest/" + digest.str());
-  CHECK(f.http.calls[1] == "PUT " + f.host + "/tags/lib%2Fcap1:v1/digest/" + digest.str() + "?replicate=true");
+  CHECK(f.http.calls[1] ==
+        "PUT " + f.host + "/tags/lib%2Fcap1:v1/digest/" + digest.str() + "?replicate=true");
   f.reply(answer(201));
   CHECK_FALSE(test::run(f.loop, f.tags.put("lib/cap1:v1", digest, true)));
 }
 
 TEST_CASE("list keeps the slashes of the prefix, double ones too") {
   Fixture f;
-  f.reply(answer(200,
-                 "{\"Links\":{\"next\":\"\",\"self\":\"/list//lib/cap1/_manifests/tags\"},\"size\":1,\"result\":"
-                 "[\"lib/cap1:v1\"]}\n"));
+  f.reply(
+      answer(200,
+             "{\"Links\":{\"next\":\"\",\"self\":\"/list//lib/cap1/_manifests/tags\"},\"size\":1,\"result\":"
+             "[\"lib/cap1:v1\"]}\n"));
   const auto names = test::run(f.loop, f.tags.list("/lib/cap1/_manifests/tags"));
   REQUIRE(names);
   CHECK(*names == std::vector<std::string>{"lib/cap1:v1"});
@@ -67,9 +69,11 @@ TEST_CASE("list follows the next link until it is empty") {
   Fixture f;
   f.http.reply([](const http::ClientRequest& request) -> Result<http::ClientResponse> {
     if (request.target == "/list/lib")
-      return answer(200, R"({"Links":{"next":"/list/lib?limit=2\u0026offset=lib%2Fb%3Av%2B1","self":""},"size":1,)"
-                         R"("result":["lib/b:v+1"]})");
-    if (request.target == "/list/lib?offset=lib%2Fb:v%2B1" || request.target == "/list/lib?offset=lib%2Fb:v+1")
+      return answer(200,
+                    R"({"Links":{"next":"/list/lib?limit=2\u0026offset=lib%2Fb%3Av%2B1","self":""},"size":1,)"
+                    R"("result":["lib/b:v+1"]})");
+    if (request.target == "/list/lib?offset=lib%2Fb:v%2B1" ||
+        request.target == "/list/lib?offset=lib%2Fb:v+1")
       return answer(200, R"({"Links":{"next":"","self":""},"size":1,"result":["lib/c:v1"]})");
     return answer(500);
   });

@@ -15,7 +15,9 @@ const std::string metainfo_json =
     R"({"Info":{"PieceLength":5,"PieceSums":[907060870,439875091,4082745666],)"
     R"("Name":"23dd464417d01f15d97d48244dbe893ef8d30dc77ba2f0178bc0a5b7838650a4","Length":12}})";
 
-Result<http::ClientResponse> refused() { return fail(Errc::network, "connection refused"); }
+Result<http::ClientResponse> refused() {
+  return fail(Errc::network, "connection refused");
+}
 
 struct Fixture {
   io::Loop loop;
@@ -45,13 +47,15 @@ struct Fixture {
 TEST_CASE("metainfo is asked of the ring's trackers in their order, past those that do not answer") {
   Fixture f;
   f.http.reply([](const http::ClientRequest& request) {
-    return request.host.host == "10.0.0.2" ? Result<http::ClientResponse>(answer(200, metainfo_json)) : refused();
+    return request.host.host == "10.0.0.2" ? Result<http::ClientResponse>(answer(200, metainfo_json))
+                                           : refused();
   });
   const auto metainfo = f.metainfo();
   REQUIRE(metainfo);
   CHECK(metainfo->length() == 12);
   CHECK(f.asked() == "312");
-  CHECK(f.http.calls[0] == "GET 10.0.0.3:9003/namespace/library%2Fubuntu/blobs/" + digest.str() + "/metainfo");
+  CHECK(f.http.calls[0] ==
+        "GET 10.0.0.3:9003/namespace/library%2Fubuntu/blobs/" + digest.str() + "/metainfo");
   CHECK(f.http.requests[0].total_timeout == 10s);
 }
 
@@ -69,7 +73,9 @@ TEST_CASE("a tracker in trouble is passed over, but its 404 is final") {
 TEST_CASE("202 is polled on the same tracker, for 15 min at most") {
   Fixture f;
   int polls = 0;
-  f.http.reply([&polls](const http::ClientRequest&) { return ++polls < 4 ? answer(202) : answer(200, metainfo_json); });
+  f.http.reply([&polls](const http::ClientRequest&) {
+    return ++polls < 4 ? answer(202) : answer(200, metainfo_json);
+  });
   REQUIRE(f.metainfo());
   CHECK(f.asked() == "3333");
   f.http.reply([](const http::ClientRequest&) { return answer(202); });
@@ -93,8 +99,11 @@ TEST_CASE("metainfo of another blob is refused") {
 TEST_CASE("the announce exchange of the contract") {
   Fixture f;
   f.http.reply([](const http::ClientRequest&) {
-    return answer(200, "{\"peers\":[{\"peer_id\":[18,133,104,168,249,251,46,122,143,195,56,233,87,134,158,180,146,222,76,"
-                       "43],\"ip\":\"10.0.0.9\",\"port\":8080,\"origin\":true,\"complete\":true}],\"interval\":3000000000}\n");
+    return answer(
+        200,
+        "{\"peers\":[{\"peer_id\":[18,133,104,168,249,251,46,122,143,195,56,233,87,134,158,180,146,222,76,"
+        "43],\"ip\":\"10.0.0.9\",\"port\":8080,\"origin\":true,\"complete\":true}],\"interval\":3000000000}"
+        "\n");
   });
   const auto response = f.announce();
   REQUIRE(response);

@@ -95,7 +95,7 @@ struct Fixture {
     options.listen = {"127.0.0.1", 0};
     options.origins = {origin.address.str()};
     options.tag_types = std::move(types);
-    api::Services services{world.loop, *world.clock, *world.random, *world.net,
+    api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                            *world.disk, *world.server, *world.client, Logger()};
     index = std::make_unique<build_index::BuildIndex>(services, backends, options);
     auto bound = index->start();
@@ -217,9 +217,10 @@ TEST_CASE("lists, byte for byte") {
   for (const std::string tag : {"drv%2Frepo:v1", "lib%2Fcap1:v1", "lib%2Fcap1:v2"})
     REQUIRE(f.put(tag, f.image).status == 200);
   const auto list = [&f](const std::string& path) { return f.world.get(f.at, path).body; };
-  CHECK(list("/list/") ==
-        "{\"Links\":{\"next\":\"\",\"self\":\"/list/\"},\"size\":3,\"result\":[\"drv/repo:v1\",\"lib/cap1:v1\","
-        "\"lib/cap1:v2\"]}\n");
+  CHECK(
+      list("/list/") ==
+      "{\"Links\":{\"next\":\"\",\"self\":\"/list/\"},\"size\":3,\"result\":[\"drv/repo:v1\",\"lib/cap1:v1\","
+      "\"lib/cap1:v2\"]}\n");
   CHECK(list("/list//drv/repo/_manifests/tags") ==
         "{\"Links\":{\"next\":\"\",\"self\":\"/list//drv/repo/_manifests/tags\"},\"size\":1,\"result\":"
         "[\"drv/repo:v1\"]}\n");

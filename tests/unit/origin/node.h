@@ -32,9 +32,13 @@ class TestBackend final : public backend::Backend {
   Task<Result<std::string>> get(std::string name, uint64_t limit) override {
     co_return co_await inner_->get(name, limit);
   }
-  Task<Result<void>> put(std::string name, std::string content) override { co_return co_await inner_->put(name, content); }
+  Task<Result<void>> put(std::string name, std::string content) override {
+    co_return co_await inner_->put(name, content);
+  }
   Task<Result<void>> remove(std::string name) override { co_return co_await inner_->remove(name); }
-  Task<Result<std::vector<std::string>>> list(std::string prefix) override { co_return co_await inner_->list(prefix); }
+  Task<Result<std::vector<std::string>>> list(std::string prefix) override {
+    co_return co_await inner_->list(prefix);
+  }
 
   io::Condition gate;
   bool held = false;
@@ -49,12 +53,13 @@ class TestBackend final : public backend::Backend {
 /// One origin with its own store and backend directories.
 class Node {
  public:
-  Node(World& world, const std::string& name, std::vector<std::string> cluster = {}, io::Address listen = {"127.0.0.1", 0})
+  Node(World& world, const std::string& name, std::vector<std::string> cluster = {},
+       io::Address listen = {"127.0.0.1", 0})
       : world_(world), root_(world.directory / name), store_(make_store()) {
     auto names = backend::make_name_path("sharded_docker_blob", root_ + "/backend");
     REQUIRE(names);
-    remote = std::make_shared<TestBackend>(world.loop,
-                                           backend::make_file_backend(world.loop, *world.disk, std::move(*names)));
+    remote = std::make_shared<TestBackend>(
+        world.loop, backend::make_file_backend(world.loop, *world.disk, std::move(*names)));
     REQUIRE(backends.add("^(TODO|library/|lib/)", remote));
     options_.listen = listen;
     options_.self = listen.str();
@@ -82,7 +87,8 @@ class Node {
   http::ClientResponse start(const std::string& base, size_t size) {
     return world_.call("POST", at, base + "/uploads?size=" + std::to_string(size));
   }
-  http::ClientResponse patch(const std::string& base, const std::string& id, const std::string& body, uint64_t offset) {
+  http::ClientResponse patch(const std::string& base, const std::string& id, const std::string& body,
+                             uint64_t offset) {
     return world_.call("PATCH", at, base + "/uploads/" + id, body,
                        {{"Content-Range", fmt::format("{}-{}", offset, offset + body.size())}});
   }
@@ -109,7 +115,8 @@ class Node {
     options.cache_dir = root_ + "/cache";
     options.download_dir = root_ + "/download";
     options.upload_dir = root_ + "/upload";
-    auto store = std::make_unique<storage::BlobStore>(world_.loop, *world_.disk, *world_.random, options, Logger());
+    auto store =
+        std::make_unique<storage::BlobStore>(world_.loop, *world_.disk, *world_.random, options, Logger());
     REQUIRE(store->open_directories());
     return store;
   }
@@ -124,6 +131,8 @@ class Node {
 inline std::string ns_blob(const Digest& digest, const std::string& ns = "library%2Fubuntu") {
   return "/namespace/" + ns + "/blobs/" + digest.str();
 }
-inline std::string internal_blob(const Digest& digest) { return "/internal/blobs/" + digest.str(); }
+inline std::string internal_blob(const Digest& digest) {
+  return "/internal/blobs/" + digest.str();
+}
 
 }  // namespace krakend::test

@@ -18,8 +18,11 @@ struct Fixture {
   test::FakeClient http;
   io::TaskGroup tasks{world.loop};
   io::TaskGroup askers{world.loop};
-  storage::BlobStore store{world.loop, *world.disk, *world.random,
-                           {world.directory / "c", world.directory / "d", world.directory / "u", 100}, Logger()};
+  storage::BlobStore store{world.loop,
+                           *world.disk,
+                           *world.random,
+                           {world.directory / "c", world.directory / "d", world.directory / "u", 100},
+                           Logger()};
   std::shared_ptr<test::TestBackend> remote;
   backend::Backends backends;
   cluster::HashRing ring{{"self:1"}, 3, [](const std::string&) { return true; }};
@@ -48,10 +51,9 @@ struct Fixture {
     outcomes.push_back(done ? "ok" : std::string(to_string(done.error().code)));
   }
   /// Lets the loop run until `condition` holds.
-  template <class F>
-  void until(F condition) {
-    for (int i = 0; i < 200'000 && !condition(); ++i) world.loop.poll();
-    REQUIRE(condition());
+  void until(std::function<bool()> condition) { world.run(wait_for(std::move(condition))); }
+  Task<> wait_for(std::function<bool()> condition) {
+    while (!condition()) co_await world.clock->sleep(1ms);
   }
   void ask_and_wait() {
     const size_t before = outcomes.size();
@@ -106,7 +108,8 @@ TEST_CASE("a failure is replayed for 15 s, then tried again") {
   f.clock.advance(1s);
   f.ask_and_wait();
   CHECK(f.remote->downloads == 2);
-  CHECK(f.outcomes == std::vector<std::string>{std::string(to_string(Errc::io)), std::string(to_string(Errc::io)), "ok"});
+  CHECK(f.outcomes ==
+        std::vector<std::string>{std::string(to_string(Errc::io)), std::string(to_string(Errc::io)), "ok"});
 }
 
 TEST_CASE("bytes of another digest are not kept") {

@@ -12,7 +12,8 @@ namespace {
 const std::string hex = "23dd464417d01f15d97d48244dbe893ef8d30dc77ba2f0178bc0a5b7838650a4";
 const std::string info_hash = "9c51c05e23292bbb5b84259161d306d167499a30";
 const std::string metainfo_json =
-    R"({"Info":{"PieceLength":5,"PieceSums":[907060870,439875091,4082745666],"Name":")" + hex + R"(","Length":12}})";
+    R"({"Info":{"PieceLength":5,"PieceSums":[907060870,439875091,4082745666],"Name":")" + hex +
+    R"(","Length":12}})";
 const std::string metainfo_path = "/namespace/library%2Fubuntu/blobs/sha256:" + hex + "/metainfo";
 
 /// An origin that owns everything.
@@ -24,7 +25,8 @@ class FakeOrigin {
     router.add("GET", "/blobs/{digest}/locations", bind(this, &FakeOrigin::locations))
         .add("GET", "/internal/peercontext", bind(this, &FakeOrigin::context))
         .add("GET", "/readiness", bind(this, &FakeOrigin::readiness))
-        .add("GET", "/internal/namespace/{namespace}/blobs/{digest}/metainfo", bind(this, &FakeOrigin::metainfo));
+        .add("GET", "/internal/namespace/{namespace}/blobs/{digest}/metainfo",
+             bind(this, &FakeOrigin::metainfo));
     address = world.serve(std::move(router));
   }
 
@@ -48,7 +50,8 @@ class FakeOrigin {
   Task<http::Response> metainfo(http::Request& request) {
     ++metainfo_requests;
     ns = api::param(request, "namespace");
-    co_return metainfo_status == 200 ? http::text_response(200, metainfo_json) : http::text_response(metainfo_status);
+    co_return metainfo_status == 200 ? http::text_response(200, metainfo_json)
+                                     : http::text_response(metainfo_status);
   }
 };
 
@@ -65,7 +68,7 @@ struct Fixture {
     tracker::TrackerOptions options;
     options.listen = {"127.0.0.1", 0};
     options.origins = std::move(origins);
-    api::Services services{world.loop, *world.clock, *world.random, *world.net,
+    api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                            *world.disk, *world.server, *world.client, Logger()};
     tracker = std::make_unique<tracker::Tracker>(services, options);
     auto bound = tracker->start();
@@ -145,7 +148,9 @@ TEST_CASE("announces that cannot be used") {
   Fixture f;
   CHECK(f.world.call("POST", f.at, "/announce/00", "{").status == 500);
   CHECK(f.world.call("POST", f.at, "/announce/" + info_hash, R"({"name":"aa"})").status == 500);
-  CHECK(f.world.call("POST", f.at, "/announce/" + info_hash, "{\"info_hash\":\"" + info_hash + "\"}").status == 500);
+  CHECK(
+      f.world.call("POST", f.at, "/announce/" + info_hash, "{\"info_hash\":\"" + info_hash + "\"}").status ==
+      500);
   std::string body = f.announce_body(agent(1));
   body = body.substr(0, body.find(",\"peer\"")) + "}";
   const auto no_peer = f.world.call("POST", f.at, "/announce/" + info_hash, body);
