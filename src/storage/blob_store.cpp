@@ -1,0 +1,166 @@
+#include "krakend/storage/blob_store.h"
+
+#include "krakend/core/hex.h"
+#include "krakend/core/units.h"
+#include "storage/blob_store_impl.h"
+
+namespace krakend::storage {
+
+BlobStore::BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log)
+    : impl_(std::make_shared<Impl>(loop, disk, random, std::move(options), std::move(log))) {}
+BlobStore::~BlobStore() = default;
+
+Result<void> BlobStore::open_directories() {
+  const auto& o = impl_->options;
+  auto& disk = impl_->disk;
+  if (auto wiped = disk.remove_all(o.upload_dir); !wiped) return wiped;
+  for (const auto& dir : {o.cache_dir, o.download_dir, o.upload_dir}) {
+    const auto probe = dir + "/.writable";
+    auto usable = make_dirs_durably(disk, dir);
+    if (usable) usable = io::write_file(disk, probe, "");
+    if (usable) usable = disk.remove(probe);
+    if (!usable) {
+      return fail(usable.error().code,
+                  "data directory {} cannot be written ({}): fix its owner and mode or choose "
+                  "another --data-dir",
+                  dir, usable.error().message);
+    }
+  }
+  return {};
+}
+
+Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
+  const auto self = shared_from_this();
+  if (const auto found = open_blobs.find(digest); found != open_blobs.end()) {
+    if (auto blob = found->second.lock()) co_return blob;
+  }
+  const auto path = in_dir(cache_entry(digest), data_name);
+  uint64_t size = 0;
+  auto file = co_await loop.offload([&]() -> Result<io::FilePtr> {
+    auto opened = disk.open(path, io::OpenMode::read);
+    if (!opened) return opened;
+    auto length = (*opened)->size();
+    if (!length) return propagate(length);
+    size = *length;
+    return opened;
+  });
+  if (!file && file.error().code == Errc::not_found)
+    co_return fail(Errc::not_found, "blob {} is not stored here", digest.str());
+  if (!file) co_return propagate(file);
+  auto blob = std::make_shared<Blob>(digest, *file, size);
+  if (open_blobs.size() >= max_remembered_open) {
+    std::erase_if(open_blobs, [](const auto& item) { return item.second.expired(); });
+  }
+  if (open_blobs.size() < max_remembered_open) open_blobs[digest] = blob;
+  co_return blob;
+}
+
+Task<Result<BlobPtr>> BlobStore::open(Digest digest) {
+  return impl_->open(digest);
+}
+
+Task<Result<uint64_t>> BlobStore::size(Digest digest) {
+  const auto impl = impl_;
+  const auto path = in_dir(impl->cache_entry(digest), data_name);
+  auto stat = co_await impl->loop.offload([&] { return impl->disk.stat(path); });
+  if (!stat) co_return propagate(stat);
+  co_return stat->size;
+}
+
+Task<Result<MetaInfo>> BlobStore::metainfo(Digest digest) {
+  const auto impl = impl_;
+  const auto dir = impl->cache_entry(digest);
+  co_return co_await impl->loop.offload([&]() -> Result<MetaInfo> {
+    if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
+    return read_metainfo(impl->disk, dir);
+  });
+}
+
+Task<Result<MetaInfo>> BlobStore::make_metainfo(Digest digest, uint64_t piece_length) {
+  const auto impl = impl_;
+  if (piece_length == 0) co_return fail(Errc::invalid_argument, "piece length must be positive");
+  auto blob = co_await impl->open(digest);
+  if (!blob) co_return propagate(blob);
+  const auto dir = impl->cache_entry(digest);
+  co_return co_await impl->loop.offload([&]() -> Result<MetaInfo> {
+    PieceSummer summer(piece_length);
+    std::vector<std::byte> buffer(MiB);
+    const auto size = (*blob)->size();
+    for (uint64_t at = 0; at < size;) {
+      auto got = (*blob)->file()->read_at(at, buffer);
+      if (!got) return propagate(got);
+      if (*got == 0) return fail(Errc::io, "blob {} is shorter than its size", digest.str());
+      summer.update(std::span(buffer).first(*got));
+      at += *got;
+    }
+    auto info = MetaInfo::make(digest, size, piece_length, summer.take());
+    if (!info) return info;
+    if (auto written = io::write_file_durably(impl->disk, in_dir(dir, metainfo_name), info->json());
+        !written) {
+      return propagate(written);
+    }
+    return info;
+  });
+}
+
+Task<Result<void>> BlobStore::remove(Digest digest) {
+  const auto impl = impl_;
+  const auto dir = impl->cache_entry(digest);
+  const auto trash = in_dir(impl->options.upload_dir, "trash-" + impl->random.uuid4());
+  impl->open_blobs.erase(digest);
+  co_return co_await impl->loop.offload([&]() -> Result<void> {
+    if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
+    if (auto flag = io::read_file(impl->disk, in_dir(dir, persist_name), 16); flag && *flag == "true") {
+      return fail(Errc::conflict, "blob {} is not written back yet", digest.str());
+    }
+    // One rename takes it away whole; what follows may be interrupted.
+    if (auto moved = impl->disk.rename(dir, trash); !moved) return moved;
+    return impl->disk.remove_all(trash);
+  });
+}
+
+Task<Result<void>> BlobStore::set_persist(Digest digest, bool persist) {
+  const auto impl = impl_;
+  const auto dir = impl->cache_entry(digest);
+  co_return co_await impl->loop.offload([&]() -> Result<void> {
+    if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
+    const auto path = in_dir(dir, persist_name);
+    if (persist) {
+      if (auto written = write_synced(impl->disk, path, "true"); !written) return written;
+    } else if (auto removed = impl->disk.remove(path); !removed && removed.error().code != Errc::not_found) {
+      return removed;
+    }
+    return impl->disk.sync_dir(dir);
+  });
+}
+
+Task<Result<bool>> BlobStore::persist(Digest digest) {
+  const auto impl = impl_;
+  const auto path = in_dir(impl->cache_entry(digest), persist_name);
+  auto flag = co_await impl->loop.offload([&] { return io::read_file(impl->disk, path, 16); });
+  if (!flag && flag.error().code != Errc::not_found) co_return propagate(flag);
+  co_return flag&&* flag == "true";
+}
+
+std::string BlobStore::data_path(const Digest& digest) const {
+  return in_dir(impl_->cache_entry(digest), data_name);
+}
+
+UploadPtr BlobStore::find_upload(std::string_view id) const {
+  const auto found = impl_->uploads.find(std::string(id));
+  return found == impl_->uploads.end() ? nullptr : found->second;
+}
+
+Task<Result<MetaInfo>> BlobStore::partial_metainfo(Digest digest) {
+  const auto impl = impl_;
+  const auto dir = impl->download_entry(digest);
+  co_return co_await impl->loop.offload([&] { return read_metainfo(impl->disk, dir); });
+}
+
+Task<Result<void>> BlobStore::remove_partial(Digest digest) {
+  const auto impl = impl_;
+  const auto dir = impl->download_entry(digest);
+  co_return co_await impl->loop.offload([&] { return impl->disk.remove_all(dir); });
+}
+
+}  // namespace krakend::storage

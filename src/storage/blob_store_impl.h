@@ -1,0 +1,31 @@
+#pragma once
+
+#include <unordered_map>
+
+#include "storage/store_layout.h"
+
+namespace krakend::storage {
+
+/// Loop thread, but for `disk`, which the pool uses. Uploads and partial blobs hold it.
+struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
+  /// Blobs whose open file is remembered, so that concurrent readers share one descriptor.
+  static constexpr size_t max_remembered_open = 512;
+
+  Impl(io::Loop& l, io::Disk& d, io::Random& r, StoreOptions o, Logger g)
+      : loop(l), disk(d), random(r), options(std::move(o)), log(g.module("storage")) {}
+
+  std::string cache_entry(const Digest& digest) const { return entry_dir(options.cache_dir, digest); }
+  std::string download_entry(const Digest& digest) const { return entry_dir(options.download_dir, digest); }
+  Task<Result<BlobPtr>> open(Digest digest);
+
+  io::Loop& loop;
+  io::Disk& disk;
+  io::Random& random;
+  StoreOptions options;
+  Logger log;
+  std::unordered_map<Digest, std::weak_ptr<Blob>> open_blobs;
+  std::unordered_map<std::string, UploadPtr> uploads;  ///< until committed or discarded
+  std::unordered_map<Digest, std::weak_ptr<PartialBlob>> partials;
+};
+
+}  // namespace krakend::storage

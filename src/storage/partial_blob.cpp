@@ -1,0 +1,151 @@
+#include "krakend/core/hex.h"
+#include "storage/blob_store_impl.h"
+
+namespace krakend::storage {
+
+struct PartialBlob::State {
+  std::shared_ptr<BlobStore::Impl> store;
+  MetaInfo info;
+  std::string dir;
+  io::FilePtr data;
+  io::FilePtr status;
+  Bitfield have;
+
+  /// Pool: writes the status byte of each piece.
+  Result<void> write_status(const std::vector<PieceIndex>& pieces, char value) {
+    for (const auto index : pieces) {
+      if (auto done = status->write_at(index, as_bytes(std::string_view(&value, 1))); !done) return done;
+    }
+    return {};
+  }
+
+  /// Pool: what an earlier run left, if it was cut the same way; otherwise everything anew.
+  Result<void> open() {
+    auto& disk = store->disk;
+    auto old = read_metainfo(disk, dir);
+    const bool same = old && old->info_hash() == info.info_hash();
+    if (!same) {
+      if (auto cleared = disk.remove_all(dir); !cleared) return cleared;
+      if (auto made = disk.make_dirs(dir); !made) return made;
+    }
+    auto file = disk.open(in_dir(dir, data_name), io::OpenMode::create);
+    if (!file) return propagate(file);
+    data = *file;
+    auto size = data->size();
+    if (!size) return propagate(size);
+    const bool whole = same && *size == info.length();
+    if (auto reserved = data->allocate(info.length()); !reserved) return no_room(reserved.error());
+    auto side = disk.open(in_dir(dir, status_name), io::OpenMode::create);
+    if (!side) return propagate(side);
+    status = *side;
+    if (auto loaded = load_status(whole); !loaded) return loaded;
+    return io::write_file(disk, in_dir(dir, metainfo_name), info.json());
+  }
+
+  Result<void> load_status(bool trusted) {
+    std::string bytes(info.piece_count(), piece_missing);
+    auto size = status->size();
+    if (!size) return propagate(size);
+    if (trusted && *size == bytes.size()) {
+      if (auto got = status->read_at(0, std::as_writable_bytes(std::span<char>(bytes))); !got)
+        return propagate(got);
+    } else {
+      if (auto cut = status->truncate(0); !cut) return cut;
+      if (auto written = status->write_at(0, as_bytes(bytes)); !written) return written;
+    }
+    have = Bitfield(info.piece_count());
+    for (PieceIndex index = 0; index < info.piece_count(); ++index) {
+      if (bytes[index] == piece_complete) have.set(index);
+    }
+    return {};
+  }
+
+  Result<void> no_room(const Error& error) {
+    data.reset();
+    (void)store->disk.remove_all(dir);
+    if (error.code != Errc::no_space) return fail(error);
+    const auto space = store->disk.space(store->options.download_dir);
+    return fail(Errc::no_space,
+                "blob {} needs {} bytes in {} where {} are free: free some or choose another data "
+                "directory",
+                info.digest().str(), info.length(), store->options.download_dir,
+                space ? space->available : 0);
+  }
+};
+
+PartialBlob::PartialBlob(std::shared_ptr<State> state) : state_(std::move(state)) {}
+PartialBlob::~PartialBlob() = default;
+const MetaInfo& PartialBlob::metainfo() const {
+  return state_->info;
+}
+const Bitfield& PartialBlob::have() const {
+  return state_->have;
+}
+io::FilePtr PartialBlob::file() const {
+  return state_->data;
+}
+
+Task<Result<void>> PartialBlob::mark(PieceIndex index) {
+  const auto state = state_;
+  auto done =
+      co_await state->store->loop.offload([&] { return state->write_status({index}, piece_complete); });
+  if (done) state->have.set(index);
+  co_return done;
+}
+
+Task<Result<void>> PartialBlob::unmark(const std::vector<PieceIndex>& pieces) {
+  const auto state = state_;
+  const auto list = pieces;
+  for (const auto index : list) state->have.clear(index);
+  co_return co_await state->store->loop.offload([&] { return state->write_status(list, piece_missing); });
+}
+
+Task<Result<BlobPtr>> PartialBlob::commit() {
+  const auto state = state_;
+  const auto store = state->store;
+  const auto digest = state->info.digest();
+  auto done = co_await store->loop.offload([&]() -> Result<void> {
+    if (auto synced = state->data->sync(); !synced) return synced;
+    if (auto synced = state->status->sync(); !synced) return synced;
+    if (auto written = write_synced(store->disk, in_dir(state->dir, metainfo_name), state->info.json());
+        !written) {
+      return written;
+    }
+    auto moved = publish_entry(store->disk, state->dir, store->cache_entry(digest));
+    if (!moved && moved.error().code == Errc::already_exists) return store->disk.remove_all(state->dir);
+    return moved;
+  });
+  if (!done) co_return propagate(done);
+  store->partials.erase(digest);
+  co_return co_await store->open(digest);
+}
+
+Task<> PartialBlob::discard() {
+  const auto state = state_;
+  state->store->partials.erase(state->info.digest());
+  co_await state->store->loop.offload([&] { (void)state->store->disk.remove_all(state->dir); });
+}
+
+Task<Result<PartialBlobPtr>> BlobStore::open_partial(const MetaInfo& info) {
+  const auto impl = impl_;
+  const auto wanted = info;
+  if (const auto found = impl->partials.find(wanted.digest()); found != impl->partials.end()) {
+    if (auto live = found->second.lock()) co_return live;
+  }
+  const auto state = std::make_shared<PartialBlob::State>();
+  state->store = impl;
+  state->info = wanted;
+  state->dir = impl->download_entry(wanted.digest());
+  const auto complete = in_dir(impl->cache_entry(wanted.digest()), data_name);
+  auto opened = co_await impl->loop.offload([&]() -> Result<void> {
+    if (impl->disk.stat(complete))
+      return fail(Errc::already_exists, "blob {} is complete", wanted.digest().str());
+    return state->open();
+  });
+  if (!opened) co_return propagate(opened);
+  const PartialBlobPtr partial(new PartialBlob(state));
+  impl->partials[wanted.digest()] = partial;
+  co_return partial;
+}
+
+}  // namespace krakend::storage

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "krakend/core/digest.h"
+#include "krakend/io/disk.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::storage {
+
+// File names inside an entry directory (contract core-formats §14, §16).
+inline constexpr std::string_view data_name = "data";
+inline constexpr std::string_view metainfo_name = "_torrentmeta";
+inline constexpr std::string_view status_name = "_status";
+inline constexpr std::string_view persist_name = "_persist";
+
+/// Values of a byte of _status.
+inline constexpr char piece_missing = '\0';
+inline constexpr char piece_complete = '\1';
+
+/// Largest _torrentmeta that is read: max_pieces sums in decimal, with room to spare.
+inline constexpr uint64_t max_metainfo_size = 4 * 1024 * 1024;
+
+/// <root>/aa/bb/<hex>
+std::string entry_dir(const std::string& root, const Digest& digest);
+std::string in_dir(const std::string& dir, std::string_view name);
+
+/// Makes `dir` and its parents, and their names durable. Pool.
+Result<void> make_dirs_durably(io::Disk& disk, const std::string& dir);
+/// Writes and syncs one side file. Pool.
+Result<void> write_synced(io::Disk& disk, const std::string& path, std::string_view content);
+/// Moves a finished entry directory to its place and makes that durable. already_exists: something is there.
+/// Pool.
+Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to);
+Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir);
+
+}  // namespace krakend::storage

@@ -1,0 +1,146 @@
+#include <atomic>
+
+#include "krakend/core/hex.h"
+#include "krakend/core/units.h"
+#include "storage/blob_store_impl.h"
+
+namespace krakend::storage {
+namespace {
+
+constexpr uint64_t default_piece_length = 4 * MiB;
+
+}  // namespace
+
+/// `hash`, `summer` and `hashed` belong to the pool while a writer is being fed, to the loop thread
+/// otherwise.
+struct Upload::State {
+  State(std::shared_ptr<BlobStore::Impl> s, std::string d, io::FilePtr f)
+      : store(std::move(s)), dir(std::move(d)), file(std::move(f)) {}
+
+  /// Pool: brings hash and sums up to the end of the file, from the start when bytes behind them were
+  /// rewritten.
+  Result<void> catch_up(uint64_t piece_length) {
+    if (stale || summer.piece_length() != piece_length) {
+      hash = Sha256();
+      summer = PieceSummer(piece_length);
+      hashed = 0;
+      stale = false;
+    }
+    std::vector<std::byte> buffer(MiB);
+    while (hashed < size) {
+      auto got = file->read_at(hashed, buffer);
+      if (!got) return propagate(got);
+      if (*got == 0) return fail(Errc::io, "{} is shorter than what was written", dir);
+      feed(std::span<const std::byte>(buffer).first(*got));
+    }
+    return {};
+  }
+
+  void feed(std::span<const std::byte> data) {
+    hash.update(data);
+    summer.update(data);
+    hashed += data.size();
+  }
+
+  std::shared_ptr<BlobStore::Impl> store;
+  std::string dir;
+  io::FilePtr file;
+  std::atomic<uint64_t> size{0};
+  Sha256 hash;
+  PieceSummer summer{default_piece_length};
+  uint64_t hashed = 0;
+  bool stale = false;
+};
+
+Upload::Upload(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Upload::~Upload() = default;
+uint64_t Upload::size() const {
+  return state_->size;
+}
+
+std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
+  class Writer final : public io::ByteSink {
+   public:
+    Writer(std::shared_ptr<State> state, uint64_t offset) : state_(std::move(state)), offset_(offset) {}
+    Result<void> write(std::span<const std::byte> data) override {
+      if (auto written = state_->file->write_at(offset_, data); !written) return written;
+      if (offset_ == state_->hashed && !state_->stale)
+        state_->feed(data);
+      else if (offset_ < state_->hashed)
+        state_->stale = true;
+      offset_ += data.size();
+      if (offset_ > state_->size) state_->size = offset_;
+      return {};
+    }
+
+   private:
+    std::shared_ptr<State> state_;
+    uint64_t offset_;
+  };
+  return std::make_unique<Writer>(state_, offset);
+}
+
+Task<Result<Digest>> Upload::digest() {
+  const auto state = state_;
+  auto done =
+      co_await state->store->loop.offload([&] { return state->catch_up(state->summer.piece_length()); });
+  if (!done) co_return propagate(done);
+  co_return state->hash.digest();
+}
+
+Task<> Upload::discard() {
+  const auto state = state_;
+  state->store->uploads.erase(std::string(id_));
+  co_await state->store->loop.offload([&] { (void)state->store->disk.remove_all(state->dir); });
+}
+
+Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
+  const auto state = state_;
+  const auto store = state->store;
+  store->uploads.erase(std::string(id_));
+  auto committed = co_await store->loop.offload([&]() -> Result<void> {
+    auto& disk = store->disk;
+    if (auto done = state->catch_up(piece_length == 0 ? state->summer.piece_length() : piece_length); !done)
+      return done;
+    const auto computed = state->hash.digest();
+    if (computed != expected) {
+      return fail(Errc::corrupt, "verify digest: computed digest {} doesn't match expected value {}",
+                  computed.str(), expected.str());
+    }
+    if (auto synced = state->file->sync(); !synced) return synced;
+    if (piece_length != 0) {
+      auto info = MetaInfo::make(expected, state->size, piece_length, state->summer.take());
+      if (!info) return propagate(info);
+      const std::string status(info->piece_count(), piece_complete);
+      if (auto done = write_synced(disk, in_dir(state->dir, metainfo_name), info->json()); !done) return done;
+      if (auto done = write_synced(disk, in_dir(state->dir, status_name), status); !done) return done;
+    }
+    return publish_entry(disk, state->dir, store->cache_entry(expected));
+  });
+  if (!committed) {
+    co_await store->loop.offload([&] { (void)store->disk.remove_all(state->dir); });
+    co_return propagate(committed);
+  }
+  co_return co_await store->open(expected);
+}
+
+Task<Result<UploadPtr>> BlobStore::create_upload() {
+  const auto impl = impl_;
+  if (impl->uploads.size() >= impl->options.max_uploads) {
+    co_return fail(Errc::unavailable, "{} uploads are open, which is the limit: try again later",
+                   impl->uploads.size());
+  }
+  const auto id = impl->random.uuid4();
+  const auto dir = in_dir(impl->options.upload_dir, id);
+  auto file = co_await impl->loop.offload([&]() -> Result<io::FilePtr> {
+    if (auto made = impl->disk.make_dirs(dir); !made) return propagate(made);
+    return impl->disk.open(in_dir(dir, data_name), io::OpenMode::create_new);
+  });
+  if (!file) co_return propagate(file);
+  const UploadPtr upload(new Upload(std::make_shared<Upload::State>(impl, dir, *file)));
+  upload->id_ = id;
+  impl->uploads[id] = upload;
+  co_return upload;
+}
+
+}  // namespace krakend::storage
