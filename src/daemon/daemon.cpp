@@ -110,7 +110,7 @@ Result<uint16_t> Daemon::free_port(uint16_t wanted) {
 
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
-  clients_.push_back(http::make_client(loop_, client_options(options_), log.module("http")));
+  clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
   return {loop_, *clock_, *random_, *net_, *disk_, *server_, *clients_.back(), log};
 }
 

@@ -88,8 +88,8 @@ Connection::Connection(std::shared_ptr<ListenerContext> context, io::StreamPtr s
     : context_(std::move(context)), stream_(std::move(stream)) {}
 
 Task<> Connection::serve(std::shared_ptr<Connection> self) {
-  while (!self->context_->stopping && co_await self->serve_one()) {
-  }
+  bool more = true;
+  while (more && !self->context_->stopping) more = co_await self->serve_one();
 }
 
 /// One request. True: the connection is ready for the next one.
@@ -114,7 +114,8 @@ Task<bool> Connection::serve_one() {
   context_->log.debug("{} {} {} {}", request.peer.str(), request.method, request.target, response.status);
   const bool reusable = co_await body.drain();
   const bool keep_alive = reusable && parsed->keep_alive && !response.close && !context_->stopping;
-  co_return co_await write_response(request.method, response, keep_alive) && keep_alive;
+  const bool written = co_await write_response(request.method, response, keep_alive);
+  co_return written&& keep_alive;
 }
 
 /// The next request head. An error of status 0: the client is gone, nobody to answer.
@@ -191,7 +192,8 @@ Task<bool> Connection::write_response(const std::string& method, Response& respo
   if (written && text != nullptr) written = co_await stream_->write(as_bytes(*text));
   if (!written) co_return false;
   watch.pause();
-  co_return range == nullptr || co_await send_content(*range);
+  if (range == nullptr) co_return true;
+  co_return co_await send_content(*range);
 }
 
 /// Sends the range as it becomes available. False: the body is not complete, so the connection must not go

@@ -74,7 +74,7 @@ class TcpNet final : public Net {
     const Address address = to;
     const TimePoint deadline = clock_.now() + timeout;
     auto found = resolve(address, true);
-    if (!found) found = co_await loop_.offload([address] { return resolve(address, false); });
+    if (!found) found = co_await loop_.offload([&] { return resolve(address, false); });
     if (!found) co_return propagate(found);
     Error last{Errc::network, fmt::format("connect {}: no address", address.str())};
     for (const auto& candidate : *found) {

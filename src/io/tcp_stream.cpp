@@ -159,7 +159,7 @@ Task<Result<uint64_t>> TcpStream::receive(ByteSink& sink, uint64_t max) {
   auto ready = co_await wait(Direction::read);
   if (!ready) co_return propagate(ready);
   while (true) {
-    auto step = co_await loop_.offload([self, &sink, max] { return self->receive_step(sink, max); });
+    auto step = co_await loop_.offload([&, this] { return receive_step(sink, max); });
     if (step.error) co_return fail(std::move(*step.error));
     if (step.moved > 0 || step.end) co_return step.moved;
     ready = co_await wait(Direction::read);
@@ -171,7 +171,7 @@ Task<Result<uint32_t>> TcpStream::receive_file(FilePtr file, uint64_t offset, ui
   const auto self = shared_from_this();
   FileSink sink(std::move(file), offset);
   while (length > 0) {
-    auto step = co_await loop_.offload([self, &sink, length] { return self->receive_step(sink, length); });
+    auto step = co_await loop_.offload([&, this] { return receive_step(sink, length); });
     length -= step.moved;
     if (step.error) co_return fail(std::move(*step.error));
     if (step.end)
@@ -213,8 +213,7 @@ TcpStream::Step TcpStream::send_step(const File& file, uint64_t offset, uint64_t
 Task<Result<void>> TcpStream::send_file(FilePtr file, uint64_t offset, uint64_t length) {
   const auto self = shared_from_this();
   while (length > 0) {
-    auto step = co_await loop_.offload(
-        [self, &file, offset, length] { return self->send_step(*file, offset, length); });
+    auto step = co_await loop_.offload([&, this] { return send_step(*file, offset, length); });
     offset += step.moved;
     length -= step.moved;
     if (step.error) co_return fail(std::move(*step.error));

@@ -24,8 +24,8 @@ Result<void> read_range(io::File& file, uint64_t offset, uint64_t end, size_t bu
 
 Task<Result<void>> PrefixHasher::advance(uint64_t end) {
   const auto stop = std::min(end, position_ + step_size);
-  auto done = co_await loop_.offload([file = file_, sha = &sha_, from = position_, stop] {
-    return read_range(*file, from, stop, buffer_size, [sha](auto part) { sha->update(part); });
+  auto done = co_await loop_.offload([this, stop] {
+    return read_range(*file_, position_, stop, buffer_size, [this](auto part) { sha_.update(part); });
   });
   if (done) position_ = stop;
   co_return done;

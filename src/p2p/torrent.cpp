@@ -142,8 +142,8 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
 /// All pieces matched their sums once, the whole does not: either the disk changed under us (a power loss can
 /// leave a bitmap that claims more than the file holds), or the metainfo describes other bytes.
 Task<> Torrent::recheck() {
-  auto bad = co_await context_->loop.offload(
-      [file = file_, info = info_, have = have_] { return find_bad_pieces(*file, *info, have); });
+  const auto have = have_;
+  auto bad = co_await context_->loop.offload([&, this] { return find_bad_pieces(*file_, *info_, have); });
   if (!bad) {
     fail_with(bad.error());
     co_return;

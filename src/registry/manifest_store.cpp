@@ -18,7 +18,7 @@ Task<Result<std::string>> ManifestStore::read(io::ContentPtr content) {
     end = *ready;
   }
   io::FilePtr file = content->file();
-  co_return co_await loop_.offload([file, size]() -> Result<std::string> {
+  co_return co_await loop_.offload([&]() -> Result<std::string> {
     std::string text(size, '\0');
     auto count = file->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size())));
     if (!count) return propagate(count);
@@ -33,7 +33,7 @@ Task<Result<void>> ManifestStore::write(std::string name, Digest digest, std::st
   auto sink = (*upload)->writer(0);
   io::ByteSink* writer = sink.get();
   const std::string* bytes = &text;
-  auto written = co_await loop_.offload([writer, bytes] { return writer->write(as_bytes(*bytes)); });
+  auto written = co_await loop_.offload([&] { return writer->write(as_bytes(*bytes)); });
   sink.reset();
   if (!written) {
     co_await (*upload)->discard();

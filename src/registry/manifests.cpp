@@ -69,7 +69,7 @@ Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target
   auto text = co_await store_.read(opened->content);
   if (!text) co_return transfer_error(text.error(), code::manifest_unknown, detail);
   const std::string* document = &*text;
-  const auto type = co_await loop_.offload([document] { return manifest_media_type(*document); });
+  const auto type = co_await loop_.offload([&] { return manifest_media_type(*document); });
   if (!type) {
     co_return registry_error(404, code::manifest_unknown, fmt::format("{} is not a manifest", digest->str()),
                              detail);
@@ -117,7 +117,7 @@ Task<http::Response> ManifestEndpoint::put(http::Request& request, Target target
   const std::string type(request.headers.get("Content-Type"));
   const std::string* document = &*text;
   const std::string* sent_type = &type;
-  Inspected inspected = co_await loop_.offload([document, sent_type] {
+  Inspected inspected = co_await loop_.offload([&] {
     return Inspected{Digest::of(*document), parse_manifest(*document, *sent_type)};
   });
   const Digest digest = inspected.digest;

@@ -105,7 +105,7 @@ Task<http::Response> Referrers::list(http::Request& request, std::string name, D
   const std::string type = request.query_param("artifactType").value_or("");
   const std::string* index = &*text;
   const std::string* wanted = &type;
-  auto answer = co_await loop_.offload([index, wanted] { return filter_referrers(*index, *wanted); });
+  auto answer = co_await loop_.offload([&] { return filter_referrers(*index, *wanted); });
   if (!answer) co_return transfer_error(answer.error(), code::manifest_unknown);
   http::Response response;
   response.headers.set("Content-Type", std::string(media_type::oci_index));
@@ -132,7 +132,7 @@ Task<Result<void>> Referrers::add_alone(std::string name, Digest subject, Referr
   if (!text) co_return propagate(text);
   const std::string* old_index = &*text;
   const Referrer* added = &referrer;
-  auto index = co_await loop_.offload([old_index, added] { return add_referrer(*old_index, *added); });
+  auto index = co_await loop_.offload([&] { return add_referrer(*old_index, *added); });
   if (!index) co_return propagate(index);
   if (!*index) co_return Result<void>{};
   std::string& new_index = **index;

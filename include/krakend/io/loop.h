@@ -38,9 +38,11 @@ class Loop {
   void post(std::function<void()> fn);
   bool on_loop_thread() const;
 
-  /// Runs `fn` on the pool and resumes on the loop thread with its value. `fn` must not throw, and must not
-  /// touch domain state that the loop thread may use meanwhile. It runs to its end even when the task is
-  /// cancelled, so whatever it refers to lives in the awaiting coroutine's frame or is captured by value.
+  /// Runs `fn` on the pool and resumes on the loop thread with its value. `fn` must not throw, and must not touch
+  /// domain state that the loop thread may use meanwhile. It runs to its end even when the task is cancelled, so
+  /// whatever it refers to lives in the awaiting coroutine's frame: capture by reference, or `this` of what the frame
+  /// keeps alive. g++ 12 destroys the captures of a temporary lambda in a co_await expression twice, so captures
+  /// that own something do not compile.
   template <class F>
   Task<std::invoke_result_t<F>> offload(F fn);
   /// The same on the threads of `workers`.
@@ -60,6 +62,7 @@ class Loop {
 
 template <class F>
 Task<std::invoke_result_t<F>> Loop::offload(F fn) {
+  static_assert(std::is_trivially_destructible_v<F>, "capture by reference: see offload()");
   if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
     co_await run_elsewhere(pool(), [&fn]() noexcept { fn(); });
   } else {
@@ -71,6 +74,7 @@ Task<std::invoke_result_t<F>> Loop::offload(F fn) {
 
 template <class F>
 Task<std::invoke_result_t<F>> Loop::offload_to(Workers& workers, F fn) {
+  static_assert(std::is_trivially_destructible_v<F>, "capture by reference: see offload()");
   std::optional<std::invoke_result_t<F>> value;
   co_await run_elsewhere(&workers, [&fn, &value]() noexcept { value.emplace(fn()); });
   co_return std::move(*value);
