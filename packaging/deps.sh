@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what building, running and testing krakend needs: Debian 12/13, Ubuntu 22.04/24.04. Needs root and apt.
+# Idempotent; prints what it adds. Usage: packaging/deps.sh [build] [test]   (default: both)
+set -euo pipefail
+
+build=(g++ cmake ninja-build ccache lld pkg-config libasio-dev libcpp-httplib-dev nlohmann-json3-dev libcli11-dev
+  libfmt-dev libspdlog-dev libssl-dev libyaml-cpp-dev libre2-dev libprotozero-dev libisal-dev libexpected-dev catch2)
+test=(skopeo curl python3 python3-pytest busybox-static)
+
+groups=("$@")
+[ ${#groups[@]} -gt 0 ] || groups=(build test)
+wanted=()
+for group in "${groups[@]}"; do
+  case "$group" in
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    *) echo "deps.sh: unknown group \"$group\": use build or test" >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "deps: everything is installed"
+  exit 0
+fi
+echo "deps: adding ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq install -y -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}" > /dev/null
