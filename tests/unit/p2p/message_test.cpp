@@ -1,0 +1,96 @@
+#include "p2p/message.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "krakend/core/hex.h"
+#include "support/catch.h"
+
+using namespace krakend;
+using namespace krakend::p2p;
+
+namespace {
+
+std::string hex_of(const std::string& bytes) {
+  return to_hex(as_u8(as_bytes(bytes)));
+}
+
+std::string bytes_of(std::string_view hex) {
+  std::string bytes(hex.size() / 2, '\0');
+  from_hex(hex, std::span(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()));
+  return bytes;
+}
+
+Handshake contract_handshake(std::string_view peer, Bitfield have, std::string ns) {
+  return {*InfoHash::parse("9c51c05e23292bbb5b84259161d306d167499a30"),
+          *Digest::parse_hex("23dd464417d01f15d97d48244dbe893ef8d30dc77ba2f0178bc0a5b7838650a4"),
+          *PeerId::parse(peer),
+          std::move(have),
+          std::move(ns),
+          {}};
+}
+
+}  // namespace
+
+TEST_CASE("frames of the contract") {
+  CHECK(hex_of(encode_frame(PieceRequest{0, 0, 5})) == "00000006100122022005");
+  CHECK(hex_of(encode_frame(PieceRequest{2, 0, 2})) == "000000081001220410022002");
+  CHECK(hex_of(encode_frame(PiecePayload{0, 0, 5})) == "0000000610022a022005");
+  CHECK(hex_of(encode_frame(PiecePayload{2, 0, 2})) == "0000000810022a0410022002");
+  CHECK(hex_of(encode_frame(AnnouncePiece{0})) == "0000000410033200");
+  CHECK(hex_of(encode_frame(AnnouncePiece{2})) == "00000006100332021002");
+  CHECK(hex_of(encode_frame(PieceError{2, "piece not complete"})) ==
+        "0000001a1005421612127069656365206e6f7420636f6d706c6574651802");
+  CHECK(hex_of(encode_frame(Complete{})) == "000000021006");
+  CHECK(hex_of(encode_frame(
+            contract_handshake("98c2b1164e7c9889057941fffcaa67a45f5501ba", Bitfield(3), "library/alpine"))) ==
+        "000000bb1ab801"
+        "122839633531633035653233323932626262356238343235393136316433303664313637343939613330"
+        "1a40323364643436343431376430316631356439376434383234346462653839336566386433306463373762613266303137"
+        "38626330"
+        "6135623738333836353061342228393863326231313634653763393838393035373934316666666361613637613435663535"
+        "3031626"
+        "12a1000000000000000030000000000000000320e6c6962726172792f616c70696e65");
+}
+
+TEST_CASE("recorded frames decode, and encode to the same bytes") {
+  std::ifstream file(KRAKEND_TEST_DATA "/p2p/frames.txt");
+  std::string line;
+  std::getline(file, line);
+  int frames = 0;
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string type, hex;
+    words >> type >> hex;
+    CAPTURE(type, hex);
+    const auto frame = bytes_of(hex);
+    const auto message = decode_message(std::string_view(frame).substr(4));
+    REQUIRE(message);
+    ++frames;
+    // Map order is free, so several neighbours may come out in another order.
+    const auto* handshake = std::get_if<Handshake>(&*message);
+    if (handshake == nullptr || handshake->neighbours.size() < 2)
+      CHECK(hex_of(encode_frame(*message)) == hex);
+  }
+  CHECK(frames == 100);
+}
+
+TEST_CASE("what crashes a reference peer is refused") {
+  for (const auto* hex : {"1001", "1002", "1003", "1005",    // body missing
+                          "", "10032a02",                    // handshake without body, truncated
+                          "1001220b20ffffffffffffffffff01",  // negative length
+                          "1003320b10ffffffffffffffffff01",  // negative index
+                          "1a021200"}) {                     // empty handshake
+    CAPTURE(hex);
+    CHECK_FALSE(decode_message(bytes_of(hex)));
+  }
+  CHECK(std::holds_alternative<Ignored>(*decode_message(bytes_of("1063"))));
+}
+
+TEST_CASE("a handshake never exceeds the message limit") {
+  auto handshake = contract_handshake("98c2b1164e7c9889057941fffcaa67a45f5501ba", Bitfield(max_pieces), "a");
+  handshake.neighbours.assign(2000, handshake.peer_id);
+  const auto frame = encode_frame(handshake);
+  CHECK(frame.size() <= max_message_size + 4);
+  CHECK(std::get<Handshake>(*decode_message(std::string_view(frame).substr(4))).neighbours.size() > 100);
+}
