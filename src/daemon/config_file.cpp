@@ -81,8 +81,8 @@ Result<std::vector<ConfigDocument>> load_config_chain(io::Disk& disk, const std:
     if (!parent) return propagate(parent);
     next = *parent;
   }
-  std::reverse(chain.begin(), chain.end());
-  return chain;
+  // Copies, not std::reverse: assigning to a YAML::Node changes the node it refers to.
+  return std::vector<ConfigDocument>(chain.rbegin(), chain.rend());
 }
 
 }  // namespace krakend::daemon

@@ -12,6 +12,13 @@
 
 namespace krakend::io {
 
+namespace {
+
+/// Handlers that one poll() runs at most: tasks that are always ready must not keep the caller from looking around.
+constexpr size_t poll_batch = 256;
+
+}  // namespace
+
 struct Loop::Impl {
   explicit Impl(unsigned threads) : work(asio::make_work_guard(context)) {
     if (threads > 0) pool = std::make_unique<Workers>(threads);
@@ -34,7 +41,8 @@ void Loop::run() {
 void Loop::poll() {
   impl_->thread = std::this_thread::get_id();
   impl_->context.restart();
-  impl_->context.poll();
+  for (size_t i = 0; i < poll_batch && impl_->context.poll_one() > 0; ++i) {
+  }
 }
 
 void Loop::stop() {
