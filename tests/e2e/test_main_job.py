@@ -203,3 +203,21 @@ def test_bad_usage_is_one_clear_line(flags, status, text):
     done = subprocess.run([cluster.KRAKEND, *flags], capture_output=True, text=True, timeout=20)
     assert done.returncode == status
     assert text in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+CONFIGS = os.path.join(os.path.dirname(__file__), "..", "..", "configs")
+
+
+@pytest.mark.parametrize("role", ["agent", "origin", "tracker", "build-index", "proxy"])
+def test_shipped_configuration_loads(role):
+    done = subprocess.run([cluster.KRAKEND, f"--role={role}", f"--config={CONFIGS}/{role}.yaml", "--print-config"],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+
+def test_unknown_key_is_an_error_with_its_place(tmp_path):
+    (tmp_path / "bad.yaml").write_text("trackerserver:\n  anounce_limit: 5\n")
+    done = subprocess.run([cluster.KRAKEND, "--role=tracker", f"--config={tmp_path}/bad.yaml"],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert "bad.yaml:2" in done.stderr and "announce_limit" in done.stderr
