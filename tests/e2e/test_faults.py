@@ -1,0 +1,76 @@
+import os
+import subprocess
+import time
+import hashlib
+import json
+import urllib.request
+
+import pytest
+
+import cluster
+import liar
+from test_main_job import MIB, agents, get_blob, herd  # noqa: F401 (fixtures)
+
+
+def curl(agent, digest):
+    host, port = agent.ports["agent registry"]
+    return subprocess.Popen(["curl", "-s", "-o", "/dev/null", f"http://{host}:{port}/v2/t/app/blobs/{digest}"])
+
+
+def test_killed_agent_resumes_from_its_bitmap(herd, agents):  # noqa: F811
+    data = os.urandom(384 * MIB)
+    digest = cluster.push_blob(herd, data)
+    agent = agents(1)
+    client = curl(agent, digest)
+    while not any(t["pieces_have"] >= 4 for t in agent.torrents()):
+        pass
+    agent.kill()
+    client.wait()
+    agent.log.clear()
+    agent.start()
+    assert hashlib.sha256(get_blob(agent, digest)[2]).hexdigest() == digest[7:]
+    line = agent.wait_for("download complete")[0]
+    fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
+    resumed = int(fields["resumed_pieces"])
+    assert resumed >= 4, line
+    assert int(fields["from_origins"]) == len(data) - resumed * 4 * MIB, line
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_bad_peer_does_not_spoil_the_blob(herd, agents, silent):  # noqa: F811
+    data = os.urandom(24 * MIB)
+    digest = cluster.push_blob(herd, data)
+    agent = agents(1)
+    tracker = "%s:%d" % herd.ports["tracker api"]
+    info = json.load(urllib.request.urlopen(f"http://{tracker}/namespace/t%2Fapp/blobs/{digest}/metainfo"))["Info"]
+    bencoded = (f"d6:Lengthi{info['Length']}e4:Name64:{info['Name']}11:PieceLengthi{info['PieceLength']}e9:PieceSumsl" +
+                "".join(f"i{s}e" for s in info["PieceSums"]) + "ee")
+    info_hash = hashlib.sha1(bencoded.encode()).hexdigest()
+    peer = liar.Liar("127.0.0.9", info, info_hash, silent)
+    peer.announce(tracker, info, info_hash)
+    start = time.monotonic()
+    assert get_blob(agent, digest)[2] == data
+    assert peer.requests > 0
+    assert time.monotonic() - start < 20
+    if not silent:
+        agent.wait_for(r"peer=127\.0\.0\.9:\d+ dropped: piece")
+
+
+def test_running_download_survives_the_tracker(tmp_path):
+    server = cluster.Process("origin,build-index,proxy", tmp_path / "server", "--proxy-port=0", "--peer-port=0",
+                             "--blobserver-port=0", "--build-index-port=0", "--listen-address=127.0.0.1",
+                             "--peer-ip=127.0.0.1")
+    origin = "%s:%d" % server.ports["origin blobserver"]
+    tracker = cluster.Process("tracker", tmp_path / "tracker", "--port=0", "--listen-address=127.0.0.1",
+                              f"--origin={origin}")
+    server.ports["tracker api"] = tracker.ports["tracker api"]
+    digest = cluster.push_blob(server, os.urandom(256 * MIB))
+    agent = cluster.agent(tmp_path, server, 1)
+    client = curl(agent, digest)
+    while not any(t["pieces_have"] >= 1 for t in agent.torrents()):
+        pass
+    tracker.kill()
+    assert client.wait(60) == 0
+    agent.wait_for("download complete")
+    agent.stop()
+    server.stop()
