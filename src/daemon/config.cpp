@@ -89,7 +89,12 @@ void settle_hosts(Component& component, const Options& options, const std::strin
     hosts = from_flag;
     component.table.set_by_flag(path, fmt::format("--{}", to_string(upstream)));
   }
-  if (!hosts.empty() || options.has(upstream)) return;
+  if (!hosts.empty()) return;
+  if (options.has(upstream)) {
+    component.table.explain_default(path,
+                                    fmt::format("default: the {} in this process", to_string(upstream)));
+    return;
+  }
   for (const auto& [role, address] : herd) {
     if (role == upstream) hosts = {std::string(address)};
   }

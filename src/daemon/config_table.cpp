@@ -221,6 +221,10 @@ void ConfigTable::set_by_flag(std::string_view path, std::string flag) {
   if (ConfigKey* key = find(path)) key->from = {Provenance::Kind::flag, std::move(flag)};
 }
 
+void ConfigTable::explain_default(std::string_view path, std::string text) {
+  if (ConfigKey* key = find(path)) key->from = {Provenance::Kind::by_default, std::move(text)};
+}
+
 bool ConfigTable::mentions(std::string_view path) const {
   return std::any_of(mentioned_.begin(), mentioned_.end(),
                      [&](const std::string& said) { return said == path || below(said, path); });

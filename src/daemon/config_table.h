@@ -81,6 +81,8 @@ class ConfigTable {
   Result<void> apply(const YAML::Node& root, const ConfigSource& source);
   /// Notes that a flag has set the place behind `path`.
   void set_by_flag(std::string_view path, std::string flag);
+  /// What to say of a default that is only decided at start.
+  void explain_default(std::string_view path, std::string text);
   /// True when a file said something other than null at `path` or below.
   bool mentions(std::string_view path) const;
   /// A file or a flag said it.

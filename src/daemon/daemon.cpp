@@ -20,6 +20,16 @@ http::ClientOptions client_options(const Options& options) {
   return client;
 }
 
+/// The error with what to do about it, unless it says so itself.
+Error with_way_out(Error error, std::string_view unless, std::string_view way_out) {
+  if (error.message.find(unless) == std::string::npos) error.message += fmt::format("; {}", way_out);
+  return error;
+}
+
+Error cannot_listen(Error error) {
+  return with_way_out(std::move(error), "choose another port", "check --listen-address and the port flags");
+}
+
 std::string in_process(const io::Address& bound) {
   return io::Address{connectable(bound.host), bound.port}.str();
 }
@@ -56,6 +66,11 @@ void Daemon::start() {
     begin_stop();
     return;
   }
+  log_.info("{}: data in {}", version_text(), plan_.data_dir);
+  for (const Listener& listener : listeners_) {
+    const std::string role(to_string(listener.role));
+    log_.role(role).info("listener {} {} {}", role, listener.name, listener.address);
+  }
   log_.info("ready");
   io::notify_service_manager("READY=1");
 }
@@ -75,7 +90,7 @@ Result<void> Daemon::open_store() {
   store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"));
   Result<void> opened = store_->open_directories();
   if (opened) return {};
-  return fail(opened.error().code, "{} (choose another place with --data-dir)", opened.error().message);
+  return fail(with_way_out(std::move(opened.error()), "--data-dir", "choose another place with --data-dir"));
 }
 
 Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries) {
@@ -115,7 +130,7 @@ api::Services Daemon::services(Role role) {
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
-  log_.role(std::string(to_string(role))).info("listener {} {} {}", to_string(role), name, address.str());
+  listeners_.push_back({role, std::string(name), address.str()});
 }
 
 Result<void> Daemon::start_origin() {
@@ -131,7 +146,7 @@ Result<void> Daemon::start_origin() {
   origin_ =
       std::make_unique<origin::Origin>(services(Role::origin), *store_, origin_backends_, *plan_.origin);
   auto bound = origin_->start();
-  if (!bound) return propagate(bound);
+  if (!bound) return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::origin, "blobserver", bound->http);
   announce_listener(Role::origin, "peer", bound->p2p);
   origin_address_ = in_process(bound->http);
@@ -146,7 +161,7 @@ Result<void> Daemon::start_build_index() {
   build_index_ = std::make_unique<build_index::BuildIndex>(services(Role::build_index), build_index_backends_,
                                                            *plan_.build_index);
   auto bound = build_index_->start();
-  if (!bound) return propagate(bound);
+  if (!bound) return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::build_index, "api", *bound);
   build_index_address_ = in_process(*bound);
   return {};
@@ -157,7 +172,7 @@ Result<void> Daemon::start_tracker() {
   if (plan_.tracker->origins.empty()) plan_.tracker->origins = {origin_address_};
   tracker_ = std::make_unique<tracker::Tracker>(services(Role::tracker), *plan_.tracker);
   auto bound = tracker_->start();
-  if (!bound) return propagate(bound);
+  if (!bound) return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::tracker, "api", *bound);
   tracker_address_ = in_process(*bound);
   return {};
@@ -169,7 +184,7 @@ Result<void> Daemon::start_proxy() {
   if (plan_.proxy->build_indexes.empty()) plan_.proxy->build_indexes = {build_index_address_};
   proxy_ = std::make_unique<proxy::Proxy>(services(Role::proxy), *store_, *plan_.proxy);
   auto bound = proxy_->start();
-  if (!bound) return propagate(bound);
+  if (!bound) return fail(cannot_listen(std::move(bound.error())));
   for (const io::Address& address : *bound) announce_listener(Role::proxy, "registry", address);
   return {};
 }
@@ -180,7 +195,7 @@ Result<void> Daemon::start_agent() {
   if (plan_.agent->build_indexes.empty()) plan_.agent->build_indexes = {build_index_address_};
   agent_ = std::make_unique<agent::Agent>(services(Role::agent), *store_, *plan_.agent);
   auto bound = agent_->start();
-  if (!bound) return propagate(bound);
+  if (!bound) return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::agent, "registry", bound->registry);
   announce_listener(Role::agent, "server", bound->server);
   announce_listener(Role::agent, "peer", bound->p2p);
@@ -219,7 +234,7 @@ void Daemon::leave_when_idle() {
     loop_.post([this] { leave_when_idle(); });
     return;
   }
-  log_.info("stopped");
+  if (exit_status_ == 0) log_.info("stopped");
   loop_.stop();
 }
 

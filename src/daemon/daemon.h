@@ -30,6 +30,11 @@ class Daemon {
   int run();
 
  private:
+  struct Listener {
+    Role role;
+    std::string name;
+    std::string address;
+  };
   void start();
   Result<void> start_roles();
   Result<void> start_origin();
@@ -41,6 +46,7 @@ class Daemon {
   Result<void> open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries);
   Result<uint16_t> free_port(uint16_t wanted);
   api::Services services(Role role);
+  /// Kept until everything has started, so that a failed start says just what failed.
   void announce_listener(Role role, std::string_view name, const io::Address& address);
 
   void on_signal(int number);
@@ -53,6 +59,7 @@ class Daemon {
   Backends backend_configs_;
   HostFacts host_;
   Logger log_;
+  std::vector<Listener> listeners_;
   int exit_status_ = 0;
   bool stopping_ = false;
 

@@ -16,7 +16,7 @@ void print_unused(const Component& component, int indent, std::string& out) {
 std::string print_config(const Options& options, const Config& config, const Plan& plan) {
   std::string out = fmt::format("# {}: effective configuration\n", version_text());
   for (const EffectiveFlag& flag : plan.flags) {
-    out += fmt::format("{:<55} # {}\n", fmt::format("# --{}={}", flag.name, flag.value),
+    out += fmt::format("{:<56}  # {}\n", fmt::format("# --{}={}", flag.name, flag.value),
                        flag.given ? "flag" : "default");
   }
   for (const Component* component : config.components()) {

@@ -70,7 +70,6 @@ int run_with(const Options& options) {
     return 0;
   }
   const Logger log = Logger::create(log_options(*config), "krakend");
-  log.info("{}: data in {}", version_text(), plan->data_dir);
   log_unused(*config, log);
   Daemon daemon(options, std::move(*plan), backends_of(*config), host, log);
   return daemon.run();

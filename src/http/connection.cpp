@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <asio/experimental/awaitable_operators.hpp>
 #include <exception>
+#include <system_error>
 
+#include "http/linger.h"
 #include "http/request_body.h"
+#include "http/response_head.h"
 #include "krakend/core/hex.h"
+#include "krakend/io/condition.h"
 
 namespace krakend::http {
 namespace {
@@ -14,72 +19,35 @@ constexpr std::string_view head_end = "\r\n\r\n";
 constexpr char tls_handshake = 0x16;
 /// A body of at most this size travels in one write with its head.
 constexpr size_t joined_body_max = 64 * KiB;
+/// One read of a head; an idle connection holds this much and no more.
+constexpr size_t head_step = 1 * KiB;
 
-std::string_view reason(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 202:
-      return "Accepted";
-    case 204:
-      return "No Content";
-    case 206:
-      return "Partial Content";
-    case 301:
-      return "Moved Permanently";
-    case 304:
-      return "Not Modified";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 409:
-      return "Conflict";
-    case 413:
-      return "Request Entity Too Large";
-    case 416:
-      return "Requested Range Not Satisfiable";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    default:
-      return "Status";
+tl::unexpected<HeadError> head_error(int status, std::string text) {
+  return tl::unexpected<HeadError>(HeadError{status, std::move(text)});
+}
+
+/// Nobody is there to be answered.
+constexpr int nobody = 0;
+/// The head is not complete yet.
+constexpr int incomplete = 1;
+
+/// A handler or content that throws is a failure of this request only; a cancellation is for the task group.
+bool is_cancellation(const std::system_error& error) {
+  return error.code() == std::errc::operation_canceled;
+}
+
+/// ready() with exceptions of its own turned into an error.
+Task<Result<uint64_t>> ready_or_error(io::ContentPtr content, uint64_t offset) {
+  std::string failure;
+  try {
+    co_return co_await content->ready(offset);
+  } catch (const std::system_error& error) {
+    if (is_cancellation(error)) throw;
+    failure = error.what();
+  } catch (const std::exception& error) {
+    failure = error.what();
   }
-}
-
-bool never_has_body(int status) {
-  return status == 204 || status == 304 || (status >= 100 && status < 200);
-}
-
-uint64_t body_length(const Response& response) {
-  if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
-  if (const auto* range = std::get_if<ContentRange>(&response.body)) return range->length;
-  return response.content_length.value_or(0);
-}
-
-std::string format_head(const Response& response, bool keep_alive) {
-  auto head = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
-  for (const auto& [name, value] : response.headers.fields()) {
-    // A line break inside a value would start a header of the attacker's choice.
-    if (value.find_first_of("\r\n") != std::string::npos) continue;
-    head += fmt::format("{}: {}\r\n", name, value);
-  }
-  if (response.status != 204) head += fmt::format("Content-Length: {}\r\n", body_length(response));
-  head += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
-  return head;
+  co_return fail(Errc::internal, "{}", failure);
 }
 
 }  // namespace
@@ -96,7 +64,7 @@ Task<> Connection::serve(std::shared_ptr<Connection> self) {
 Task<bool> Connection::serve_one() {
   auto head = co_await read_head();
   if (!head) {
-    if (head.error().status != 0) co_await refuse(head.error());
+    if (head.error().status != nobody) co_await refuse(head.error());
     co_return false;
   }
   auto parsed = context_->parser.parse(*head);
@@ -111,61 +79,86 @@ Task<bool> Connection::serve_one() {
   request.peer = stream_->peer();
   request.local = stream_->local();
   auto response = co_await run_handler(request);
-  context_->log.debug("{} {} {} {}", request.peer.str(), request.method, request.target, response.status);
+  if (context_->log.enabled(LogLevel::debug)) {
+    context_->log.debug("{} {} {} {}", request.peer.str(), request.method, request.target, response.status);
+  }
   const bool reusable = co_await body.drain();
   const bool keep_alive = reusable && parsed->keep_alive && !response.close && !context_->stopping;
   const bool written = co_await write_response(request.method, response, keep_alive);
+  if (written && !reusable) co_await linger_closing();
   co_return written&& keep_alive;
 }
 
-/// The next request head. An error of status 0: the client is gone, nobody to answer.
+/// The head at the front of the buffer, or why there is none. `searched`: bytes that hold no end for sure.
+tl::expected<std::string, HeadError> Connection::take_head(size_t searched) {
+  // Empty lines before a request are tolerated.
+  while (buffer_.starts_with("\r\n")) buffer_.erase(0, 2);
+  if (buffer_.empty()) return head_error(incomplete, {});
+  if (buffer_.front() == tls_handshake) {
+    return head_error(400, "client sent a TLS handshake to a plain HTTP port");
+  }
+  const char first = buffer_.front();
+  if (first != '\r' && (first < 'A' || first > 'Z')) return head_error(400, "not an HTTP request");
+  const auto end = buffer_.find(head_end, searched);
+  const auto size = end == std::string::npos ? buffer_.size() : end + head_end.size();
+  // One more byte than allowed is needed to tell, unless the end is here.
+  if (size > context_->options.max_head) {
+    return head_error(431, fmt::format("request head exceeds {} bytes", context_->options.max_head));
+  }
+  // A head whose lines end in LF alone would never end by our rule.
+  for (auto lf = buffer_.find('\n', searched); lf < size; lf = buffer_.find('\n', lf + 1)) {
+    if (lf == 0 || buffer_[lf - 1] != '\r') return head_error(400, "line of the head ends without CR");
+  }
+  if (end == std::string::npos) return head_error(incomplete, {});
+  auto head = buffer_.substr(0, size);
+  buffer_.erase(0, size);
+  return head;
+}
+
+/// The next request head.
 Task<tl::expected<std::string, HeadError>> Connection::read_head() {
-  const auto nobody = tl::unexpected<HeadError>(HeadError{0, {}});
-  bool late = false;
-  const auto cut_off = [this, &late] {
-    late = true;
-    stream_->shutdown();
-  };
   idle_ = buffer_.empty();
   if (idle_) buffer_.shrink_to_fit();
-  const auto& options = context_->options;
-  auto timer = context_->clock.after(idle_ ? options.idle_timeout : options.head_timeout, cut_off);
+  auto timer = idle_ ? context_->clock.after(context_->options.idle_timeout, [this] { stream_->shutdown(); })
+                     : head_timer();
   size_t searched = 0;
-  std::array<std::byte, 1024> part;  // an idle connection holds this much and no more
+  std::array<std::byte, head_step> part;
   while (true) {
-    // Empty lines before a request are tolerated.
-    while (buffer_.starts_with("\r\n")) buffer_.erase(0, 2);
-    if (!buffer_.empty() && buffer_.front() == tls_handshake) {
-      co_return tl::unexpected<HeadError>(HeadError{400, "client sent a TLS handshake to a plain HTTP port"});
-    }
-    const auto end = buffer_.find(head_end, searched);
-    if (end != std::string::npos && end + head_end.size() <= options.max_head) {
-      auto head = buffer_.substr(0, end + head_end.size());
-      buffer_.erase(0, head.size());
+    auto head = take_head(searched);
+    if (head || head.error().status != incomplete) {
       idle_ = false;
       co_return head;
     }
-    if (buffer_.size() > options.max_head) {
-      co_return tl::unexpected<HeadError>(
-          HeadError{431, fmt::format("request head exceeds {} bytes", options.max_head)});
-    }
     searched = buffer_.size() < head_end.size() ? 0 : buffer_.size() - head_end.size() + 1;
     auto got = co_await stream_->read_some(part);
-    if (!got || *got == 0) co_return nobody;
-    if (idle_) {
-      idle_ = false;
-      timer = context_->clock.after(options.head_timeout, cut_off);
-    }
+    if (!got || (*got == 0 && buffer_.empty())) co_return head_error(nobody, {});
+    if (*got == 0) co_return head_error(400, "request head ends early");
+    if (std::exchange(idle_, false)) timer = head_timer();
     buffer_ += as_text(std::span(part).first(*got));
   }
+}
+
+io::Timer Connection::head_timer() {
+  return context_->clock.after(context_->options.head_timeout, [this] {
+    context_->tasks.spawn(time_out(shared_from_this()), "http head timeout");
+  });
+}
+
+/// read_head() is still reading, but nothing is being written: answer, then end the read.
+Task<> Connection::time_out(std::shared_ptr<Connection> self) {
+  self->context_->log.debug("{} refused: request head is late", self->stream_->peer().str());
+  auto response = text_response(408, "request head did not arrive in time\n");
+  co_await self->write_response("GET", response, false);
+  self->stream_->shutdown();
 }
 
 Task<Response> Connection::run_handler(Request& request) {
   std::string failure;
   try {
     co_return co_await context_->router.handle(request);
-  } catch (const std::system_error&) {
-    throw;  // the server is stopping
+  } catch (const std::system_error& error) {
+    if (is_cancellation(error)) throw;
+    failure = error.what();
   } catch (const std::exception& error) {
     failure = error.what();
   }
@@ -178,15 +171,14 @@ Task<Response> Connection::run_handler(Request& request) {
 Task<bool> Connection::write_response(const std::string& method, Response& response, bool keep_alive) {
   ProgressWatch watch(context_->clock, stream_, context_->options.body_timeout);
   auto head = format_head(response, keep_alive);
-  const bool bodiless = method == "HEAD" || never_has_body(response.status);
+  // Nothing of a body that is not sent may be held while the client is slow.
+  if (method == "HEAD" || never_has_body(response.status)) response.body = std::monostate{};
   const auto* text = std::get_if<std::string>(&response.body);
-  if (!bodiless && text != nullptr && text->size() <= joined_body_max) {
+  if (text != nullptr && text->size() <= joined_body_max) {
     head += *text;
     text = nullptr;
-  } else if (bodiless) {
-    text = nullptr;
   }
-  const auto* range = bodiless ? nullptr : std::get_if<ContentRange>(&response.body);
+  const auto* range = std::get_if<ContentRange>(&response.body);
   const bool more = text != nullptr || (range != nullptr && range->length > 0);
   auto written = co_await stream_->write(as_bytes(head), more);
   if (written && text != nullptr) written = co_await stream_->write(as_bytes(*text));
@@ -205,10 +197,11 @@ Task<bool> Connection::send_content(const ContentRange& range) {
   const auto file = range.content->file();
   while (offset < end) {
     watch.pause();  // the bytes are late, not the client
-    auto available = co_await range.content->ready(offset);
+    auto available = co_await wait_ready(range.content, offset);
     if (!available) {
-      context_->log.warn("{} response cut at byte {} of {}: {}", stream_->peer().str(), offset, end,
-                         available.error().message);
+      const auto level = available.error().code == Errc::cancelled ? LogLevel::debug : LogLevel::warn;
+      context_->log.write(level, fmt::format("{} response cut at byte {} of {}: {}", stream_->peer().str(),
+                                             offset, end, available.error().message));
       stream_->shutdown();
       co_return false;
     }
@@ -218,6 +211,8 @@ Task<bool> Connection::send_content(const ContentRange& range) {
     if (!sent) {
       context_->log.debug("{} gone at about byte {} of {}: {}", stream_->peer().str(), offset, end,
                           sent.error().message);
+      // A file shorter than its content must not end as a complete body either.
+      stream_->shutdown();
       co_return false;
     }
     offset = stop;
@@ -225,10 +220,39 @@ Task<bool> Connection::send_content(const ContentRange& range) {
   co_return true;
 }
 
+/// content->ready(), given up with `cancelled` when the client leaves meanwhile.
+Task<Result<uint64_t>> Connection::wait_ready(io::ContentPtr content, uint64_t offset) {
+  using asio::experimental::awaitable_operators::operator||;
+  try {
+    auto first = co_await (ready_or_error(std::move(content), offset) || client_left());
+    if (auto* available = std::get_if<0>(&first)) co_return std::move(*available);
+  } catch (const asio::multiple_exceptions& both) {
+    std::rethrow_exception(both.first_exception());  // this task is being stopped
+  }
+  co_return fail(Errc::cancelled, "the client left");
+}
+
+/// Returns when the client closes its side. Requests it sends ahead meanwhile are kept.
+Task<> Connection::client_left() {
+  std::array<std::byte, head_step> part;
+  while (buffer_.size() < context_->options.max_head) {
+    auto got = co_await stream_->read_some(part);
+    if (!got || *got == 0) co_return;
+    buffer_ += as_text(std::span(part).first(*got));
+  }
+  io::Condition never(context_->loop);
+  co_await never.wait();
+}
+
 Task<> Connection::refuse(const HeadError& error) {
   context_->log.debug("{} refused: {}", stream_->peer().str(), error.text);
   auto response = text_response(error.status, error.text + "\n");
-  co_await write_response("GET", response, false);
+  if (co_await write_response("GET", response, false)) co_await linger_closing();
+}
+
+Task<> Connection::linger_closing() {
+  idle_ = true;
+  if (!context_->stopping) co_await linger(context_->clock, stream_);
 }
 
 }  // namespace krakend::http

@@ -3,13 +3,20 @@
 #include <httplib.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
+#include <optional>
+
+#include "http/field.h"
+#include "krakend/core/units.h"
 
 namespace krakend::http {
 namespace {
 
-/// What the parser reads from: the head, then nothing. What it writes is thrown away. The set of functions to
+constexpr std::string_view crlf = "\r\n";
+/// Limit on the path of a request, in bytes; the parser of the request line has the same one.
+constexpr size_t max_path = 8 * KiB;
+
+/// What the parser reads from: the line, then nothing. What it writes is thrown away. The set of functions to
 /// override differs between versions of the library, hence no `override`.
 class MemoryStream final : public httplib::Stream {
  public:
@@ -34,82 +41,103 @@ class MemoryStream final : public httplib::Stream {
   std::string_view text_;
 };
 
-bool contains_token(std::string_view list, std::string_view token) {
-  std::string lower(list);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  size_t start = 0;
-  while (start <= lower.size()) {
-    const auto end = std::min(lower.find(',', start), lower.size());
-    auto item = std::string_view(lower).substr(start, end - start);
-    while (item.starts_with(' ') || item.starts_with('\t')) item.remove_prefix(1);
-    while (item.ends_with(' ') || item.ends_with('\t')) item.remove_suffix(1);
-    if (item == token) return true;
-    start = end + 1;
-  }
-  return false;
-}
-
 tl::unexpected<HeadError> refuse(int status, std::string text) {
   return tl::unexpected<HeadError>(HeadError{status, std::move(text)});
 }
 
+/// The text before the next line end, which is removed too.
+std::string_view take_line(std::string_view& text) {
+  const auto end = text.find(crlf);
+  const auto line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + crlf.size());
+  return line;
+}
+
+struct RequestLine {
+  std::string_view method;
+  std::string_view target;
+  std::string_view version;
+};
+
+std::optional<RequestLine> split_line(std::string_view line) {
+  const auto first = line.find(' ');
+  const auto last = line.rfind(' ');
+  if (first == std::string_view::npos || last == first) return std::nullopt;
+  RequestLine parts{line.substr(0, first), line.substr(first + 1, last - first - 1), line.substr(last + 1)};
+  const bool printable = std::none_of(parts.target.begin(), parts.target.end(),
+                                      [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '#'; });
+  return printable ? std::optional(parts) : std::nullopt;
+}
+
+/// "http://host/path" is as good as "/path".
+std::string_view without_authority(std::string_view target) {
+  constexpr std::string_view scheme = "http://";
+  if (!target.starts_with(scheme)) return target;
+  const auto path = target.find('/', scheme.size());
+  return path == std::string_view::npos ? "/" : target.substr(path);
+}
+
+/// One "name: value" line after the other. Folded lines, blanks before the colon and control characters have
+/// no business in a head.
+tl::expected<void, HeadError> read_fields(std::string_view text, Headers& headers) {
+  while (true) {
+    const auto line = take_line(text);
+    if (line.empty()) return {};
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
+      return refuse(400, "malformed header field");
+    }
+    const auto value = trim(line.substr(colon + 1));
+    if (!is_field_value(value)) return refuse(400, "forbidden character in a header field");
+    headers.add(std::string(line.substr(0, colon)), std::string(value));
+  }
+}
+
+size_t count(const Headers& headers, std::string_view name) {
+  return static_cast<size_t>(
+      std::count_if(headers.fields().begin(), headers.fields().end(),
+                    [name](const auto& field) { return equal_ignoring_case(field.first, name); }));
+}
+
 /// The framing of the body; ambiguous ones are refused.
-tl::expected<void, HeadError> read_framing(const httplib::Request& parsed, ParsedHead& head) {
-  const auto lengths = parsed.headers.equal_range("Content-Length");
-  const bool has_length = lengths.first != lengths.second;
-  if (parsed.has_header("Transfer-Encoding")) {
-    if (has_length) return refuse(400, "both Content-Length and Transfer-Encoding");
-    if (parsed.get_header_value_count("Transfer-Encoding") != 1 ||
-        !contains_token(parsed.get_header_value("Transfer-Encoding"), "chunked") ||
-        parsed.get_header_value("Transfer-Encoding").find(',') != std::string::npos) {
+tl::expected<void, HeadError> read_framing(std::string_view version, ParsedHead& head) {
+  const auto& headers = head.request.headers;
+  const auto lengths = count(headers, "Content-Length");
+  if (headers.has("Transfer-Encoding")) {
+    if (lengths > 0) return refuse(400, "both Content-Length and Transfer-Encoding");
+    if (version == "HTTP/1.0") return refuse(400, "Transfer-Encoding in an HTTP/1.0 request");
+    if (!equal_ignoring_case(headers.joined("Transfer-Encoding"), "chunked")) {
       return refuse(501, "unsupported Transfer-Encoding");
     }
     head.chunked = true;
     return {};
   }
-  for (auto it = lengths.first; it != lengths.second; ++it) {
-    uint64_t value = 0;
-    const auto& text = it->second;
-    const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || result.ec != std::errc{} || result.ptr != text.data() + text.size()) {
-      return refuse(400, "bad Content-Length");
-    }
-    if (it != lengths.first && value != head.content_length)
-      return refuse(400, "contradicting Content-Length");
-    head.content_length = value;
-  }
+  if (lengths > 1) return refuse(400, "more than one Content-Length");
+  if (lengths == 0) return {};
+  const auto text = headers.get("Content-Length");
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), head.content_length);
+  if (error != std::errc{} || end != text.data() + text.size()) return refuse(400, "bad Content-Length");
   return {};
-}
-
-/// Control characters and folded lines have no business in a head.
-bool has_forbidden_bytes(std::string_view head) {
-  for (size_t i = 0; i < head.size(); ++i) {
-    const char c = head[i];
-    if (c == '\0') return true;
-    if (c == '\n' && i + 1 < head.size() && (head[i + 1] == ' ' || head[i + 1] == '\t')) return true;
-    if (c == '\r' && (i + 1 >= head.size() || head[i + 1] != '\n')) return true;
-  }
-  return false;
 }
 
 }  // namespace
 
-class HeadParser::Parser : public httplib::Server {
+class HeadParser::LineParser : public httplib::Server {
  public:
-  Parser() {
-    set_pre_routing_handler([this](const httplib::Request& request, httplib::Response&) {
-      captured_ = request;
+  LineParser() {
+    set_pre_routing_handler([this](const httplib::Request&, httplib::Response&) {
+      accepted_ = true;
       return HandlerResponse::Handled;
     });
   }
 
-  std::optional<httplib::Request> parse(std::string_view head) {
-    captured_.reset();
-    MemoryStream stream(head);
+  bool accepts(const RequestLine& line, std::string_view path) {
+    accepted_ = false;
+    const auto text = fmt::format("{} {} {}\r\n\r\n", line.method, path, line.version);
+    MemoryStream stream(text);
     bool closed = false;
     run(*this, stream, closed);
-    return std::move(captured_);
+    return accepted_;
   }
 
  private:
@@ -123,33 +151,34 @@ class HeadParser::Parser : public httplib::Server {
     }
   }
 
-  std::optional<httplib::Request> captured_;
+  bool accepted_ = false;
 };
 
-HeadParser::HeadParser() : parser_(std::make_unique<Parser>()) {}
+HeadParser::HeadParser() : lines_(std::make_unique<LineParser>()) {}
 HeadParser::~HeadParser() = default;
 
 tl::expected<ParsedHead, HeadError> HeadParser::parse(std::string_view text) {
-  if (has_forbidden_bytes(text)) return refuse(400, "malformed request head");
-  auto parsed = parser_->parse(text);
-  if (!parsed) return refuse(400, "malformed request head");
+  const auto line = split_line(take_line(text));
+  if (!line) return refuse(400, "malformed request line");
+  const auto target = without_authority(line->target);
+  if (!target.starts_with('/')) return refuse(400, "request target is not a path");
+  const auto question = std::min(target.find('?'), target.size());
+  const auto path = target.substr(0, question);
+  if (path.size() > max_path) return refuse(414, fmt::format("path exceeds {} bytes", max_path));
+  if (!lines_->accepts(*line, path)) return refuse(400, "malformed request line");
   ParsedHead head;
-  if (auto framing = read_framing(*parsed, head); !framing) return tl::unexpected(framing.error());
-  head.request.method = parsed->method;
-  head.request.target = parsed->target;
-  if (!head.request.target.starts_with('/')) return refuse(400, "request target is not a path");
-  const auto question = std::min(head.request.target.find('?'), head.request.target.size());
-  head.request.path = head.request.target.substr(0, question);
-  head.request.query = head.request.target.substr(std::min(question + 1, head.request.target.size()));
-  const auto connection = parsed->get_header_value("Connection");
-  head.keep_alive = parsed->version == "HTTP/1.0" ? contains_token(connection, "keep-alive")
-                                                  : !contains_token(connection, "close");
-  head.expects_continue = contains_token(parsed->get_header_value("Expect"), "100-continue");
-  for (auto& [name, value] : parsed->headers) {
-    if (name != "REMOTE_ADDR" && name != "REMOTE_PORT" && name != "LOCAL_ADDR" && name != "LOCAL_PORT") {
-      head.request.headers.add(name, value);
-    }
-  }
+  head.request.method = line->method;
+  head.request.target = target;
+  head.request.path = path;
+  head.request.query = target.substr(std::min(question + 1, target.size()));
+  const auto& headers = head.request.headers;
+  if (auto read = read_fields(text, head.request.headers); !read) return tl::unexpected(read.error());
+  if (auto read = read_framing(line->version, head); !read) return tl::unexpected(read.error());
+  if (count(headers, "Host") > 1) return refuse(400, "more than one Host");
+  const bool old = line->version == "HTTP/1.0";
+  const auto connection = headers.joined("Connection");
+  head.keep_alive = old ? has_list_item(connection, "keep-alive") : !has_list_item(connection, "close");
+  head.expects_continue = !old && has_list_item(headers.joined("Expect"), "100-continue");
   return head;
 }
 

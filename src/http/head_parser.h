@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,8 +24,10 @@ struct HeadError {
   std::string text;
 };
 
-/// Parses request heads with cpp-httplib's own parser, fed from memory, and refuses what it lets pass
-/// although two readers could understand it differently (request smuggling). Loop thread.
+/// Parses request heads and refuses whatever two readers could understand differently (request smuggling).
+/// The request line is judged by cpp-httplib's parser, fed from memory. The fields are read here: that parser
+/// decodes %XX inside values ("Content-Length: %35" becomes 5), drops lines it does not understand, refuses
+/// ranges of other units and forgets the order of arrival. Loop thread.
 class HeadParser {
  public:
   HeadParser();
@@ -35,8 +36,8 @@ class HeadParser {
   tl::expected<ParsedHead, HeadError> parse(std::string_view head);
 
  private:
-  class Parser;
-  std::unique_ptr<Parser> parser_;
+  class LineParser;
+  std::unique_ptr<LineParser> lines_;
 };
 
 }  // namespace krakend::http

@@ -1,17 +1,12 @@
 #include "krakend/http/message.h"
 
 #include <algorithm>
-#include <cctype>
 
+#include "http/field.h"
 #include "krakend/core/url.h"
 
 namespace krakend::http {
 namespace {
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
 
 /// Collects a body of bounded size.
 class TextSink final : public io::ByteSink {
@@ -30,26 +25,26 @@ void Headers::add(std::string name, std::string value) {
 }
 
 void Headers::set(std::string_view name, std::string value) {
-  std::erase_if(fields_, [name](const auto& field) { return same_name(field.first, name); });
+  std::erase_if(fields_, [name](const auto& field) { return equal_ignoring_case(field.first, name); });
   fields_.emplace_back(name, std::move(value));
 }
 
 std::string_view Headers::get(std::string_view name) const {
   for (const auto& [key, value] : fields_) {
-    if (same_name(key, name)) return value;
+    if (equal_ignoring_case(key, name)) return value;
   }
   return {};
 }
 
 bool Headers::has(std::string_view name) const {
   return std::any_of(fields_.begin(), fields_.end(),
-                     [name](const auto& field) { return same_name(field.first, name); });
+                     [name](const auto& field) { return equal_ignoring_case(field.first, name); });
 }
 
 std::string Headers::joined(std::string_view name) const {
   std::string list;
   for (const auto& [key, value] : fields_) {
-    if (!same_name(key, name)) continue;
+    if (!equal_ignoring_case(key, name)) continue;
     if (!list.empty()) list += ", ";
     list += value;
   }

@@ -3,17 +3,10 @@
 #include <algorithm>
 
 #include "http/chunked.h"
+#include "http/linger.h"
 #include "krakend/core/hex.h"
 
 namespace krakend::http {
-namespace {
-
-class NullSink final : public io::ByteSink {
- public:
-  Result<void> write(std::span<const std::byte> /*data*/) override { return {}; }
-};
-
-}  // namespace
 
 ConnectionBody::ConnectionBody(io::Loop& loop, io::Clock& clock, io::StreamPtr stream, std::string& buffer,
                                const ParsedHead& head, Duration timeout)
@@ -34,6 +27,7 @@ std::optional<uint64_t> ConnectionBody::length() const {
 
 Task<Result<uint64_t>> ConnectionBody::read_to(io::ByteSink& sink, uint64_t limit) {
   if (finished_) co_return 0;
+  if (broken_) co_return fail(Errc::network, "the request body could not be read before");
   if (!chunked_ && left_ > limit)
     co_return fail(Errc::too_large, "request body of {} bytes exceeds {}", total_, limit);
   auto ready = co_await send_continue();

@@ -4,8 +4,8 @@
 
 #include "http/head_parser.h"
 #include "http/progress_watch.h"
-#include "krakend/http/message.h"
 #include "krakend/core/units.h"
+#include "krakend/http/message.h"
 #include "krakend/io/loop.h"
 
 namespace krakend::http {

@@ -34,9 +34,9 @@ std::optional<Captures> match(const std::vector<std::string>& pattern, const std
   Captures captures;
   for (size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == rest_wildcard) {
+      if (i >= path.size()) return std::nullopt;
       std::string rest;
       for (size_t k = i; k < path.size(); ++k) rest += (k > i ? "/" : "") + path[k];
-      if (i > path.size()) return std::nullopt;
       captures.emplace_back(rest_wildcard, std::move(rest));
       return captures;
     }

@@ -3,11 +3,29 @@
 #include <set>
 
 #include "http/connection.h"
+#include "http/linger.h"
+#include "http/response_head.h"
+#include "krakend/core/hex.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/task_group.h"
 
 namespace krakend::http {
 namespace {
+
+/// Connections that are told of the overload at once; further ones are just closed.
+constexpr size_t max_turned_away = 256;
+
+/// Counts one while it lives: from accept on, so that a burst cannot pass the limit before its tasks run.
+class Seat {
+ public:
+  explicit Seat(size_t& taken) : taken_(taken) { ++taken_; }
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+  ~Seat() { --taken_; }
+
+ private:
+  size_t& taken_;
+};
 
 class StreamServer final : public Server {
  public:
@@ -19,7 +37,7 @@ class StreamServer final : public Server {
     if (!listener) return propagate(listener);
     const auto address = (*listener)->local();
     std::shared_ptr<ListenerContext> context(
-        new ListenerContext{loop_, clock_, parser_, std::move(options), std::move(router), log_});
+        new ListenerContext{loop_, clock_, tasks_, parser_, std::move(options), std::move(router), log_});
     contexts_.push_back(context);
     listeners_.push_back(std::move(*listener));
     tasks_.spawn(accept_loop(listeners_.back().get(), context), "http listener");
@@ -42,47 +60,47 @@ class StreamServer final : public Server {
 
  private:
   Task<> accept_loop(io::Listener* listener, std::shared_ptr<ListenerContext> context) {
-    auto open = std::make_shared<size_t>(0);
     while (true) {
       auto stream = co_await listener->accept();
       if (!stream) co_return;
-      if (*open >= context->options.max_connections) {
-        tasks_.spawn(turn_away(*stream), "http overload");
+      if (context->open >= context->options.max_connections) {
+        if (turned_away_ < max_turned_away)
+          tasks_.spawn(turn_away(std::move(*stream), std::make_unique<Seat>(turned_away_)), "http overload");
         continue;
       }
-      tasks_.spawn(serve(context, std::move(*stream), open), "http connection");
+      tasks_.spawn(serve(context, std::move(*stream), std::make_unique<Seat>(context->open)),
+                   "http connection");
     }
   }
 
-  Task<> serve(std::shared_ptr<ListenerContext> context, io::StreamPtr stream, std::shared_ptr<size_t> open) {
+  Task<> serve(std::shared_ptr<ListenerContext> context, io::StreamPtr stream,
+               std::unique_ptr<Seat> /*seat*/) {
     const auto connection = std::make_shared<Connection>(std::move(context), std::move(stream));
-    const Registration registration(*this, connection.get(), *open);
+    const Registration registration(*this, connection.get());
     co_await Connection::serve(connection);
   }
 
-  static Task<> turn_away(io::StreamPtr stream) {
-    static constexpr std::string_view answer =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: "
-        "close\r\n\r\n";
-    co_await stream->write(std::as_bytes(std::span(answer)), false);
+  Task<> turn_away(io::StreamPtr stream, std::unique_ptr<Seat> /*seat*/) {
+    Response response = text_response(503, "too many connections\n");
+    response.headers.add("Retry-After", "1");
+    const auto head = format_head(response, false) + std::get<std::string>(response.body);
+    auto written = co_await stream->write(as_bytes(head), false);
+    if (written) co_await linger(clock_, stream);
   }
 
-  /// Keeps the books about one connection, however its task ends.
+  /// A connection among those its listener serves, for stop().
   struct Registration {
-    Registration(StreamServer& s, Connection* c, size_t& count) : server(s), connection(c), open(count) {
-      ++open;
+    Registration(StreamServer& s, Connection* c) : server(s), connection(c) {
       server.connections_.insert(connection);
     }
     Registration(const Registration&) = delete;
     Registration& operator=(const Registration&) = delete;
     ~Registration() {
-      --open;
       server.connections_.erase(connection);
       server.ended_.notify_all();
     }
     StreamServer& server;
     Connection* connection;
-    size_t& open;
   };
 
   io::Loop& loop_;
@@ -95,6 +113,7 @@ class StreamServer final : public Server {
   std::vector<std::shared_ptr<ListenerContext>> contexts_;
   std::vector<std::unique_ptr<io::Listener>> listeners_;
   std::set<Connection*> connections_;
+  size_t turned_away_ = 0;
 };
 
 }  // namespace

@@ -5,16 +5,23 @@
 #include <asio/cancellation_type.hpp>
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <utility>
 
 namespace krakend::io {
 
-/// One suspended coroutine. It is resumed exactly once, from a posted function, never inside notify or
-/// cancel.
+/// One suspended coroutine. Notified, cancelled or timed out, whichever comes first resumes it exactly once,
+/// from a posted function.
 struct Condition::Waiter {
   virtual ~Waiter() = default;
   virtual void resume(asio::error_code error) = 0;
+
+  /// Suspends the caller; `self` is for who wants to end() the wait.
+  static Task<> suspend(Condition& condition, std::weak_ptr<Waiter>& self);
+  /// False when the waiter is on its way already.
+  static bool end(Condition& condition, const std::shared_ptr<Waiter>& waiter, asio::error_code error);
+
   bool done = false;
-  bool timed_out = false;
+  std::list<std::shared_ptr<Waiter>>::iterator place;  // valid until done
 };
 
 namespace {
@@ -28,41 +35,52 @@ struct HandlerWaiter final : Base {
 
 }  // namespace
 
-Condition::~Condition() = default;
-
-void Condition::notify_all() {
-  for (auto& waiter : std::exchange(waiters_, {})) {
-    if (std::exchange(waiter->done, true)) continue;
-    loop_.post([waiter] { waiter->resume({}); });
-  }
-}
-
-Task<> Condition::wait() {
-  const auto initiate = [this](auto handler) {
+Task<> Condition::Waiter::suspend(Condition& condition, std::weak_ptr<Waiter>& self) {
+  const auto initiate = [&condition, &self](auto handler) {
     using Handler = decltype(handler);
     auto slot = asio::get_associated_cancellation_slot(handler);
     std::shared_ptr<Waiter> waiter = std::make_shared<HandlerWaiter<Handler, Waiter>>(std::move(handler));
-    const auto place = waiters_.insert(waiters_.end(), waiter);
+    self = waiter;
+    waiter->place = condition.waiters_.insert(condition.waiters_.end(), waiter);
     if (!slot.is_connected()) return;
-    slot.assign([this, weak = std::weak_ptr<Waiter>(waiter), place](asio::cancellation_type) {
-      const auto cancelled = weak.lock();
-      if (!cancelled || std::exchange(cancelled->done, true)) return;
-      waiters_.erase(place);
-      loop_.post([cancelled] { cancelled->resume(asio::error::operation_aborted); });
+    slot.assign([&condition, weak = self](asio::cancellation_type) {
+      if (const auto cancelled = weak.lock()) end(condition, cancelled, asio::error::operation_aborted);
     });
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(initiate,
                                                                                        asio::use_awaitable);
 }
 
+bool Condition::Waiter::end(Condition& condition, const std::shared_ptr<Waiter>& waiter,
+                            asio::error_code error) {
+  if (std::exchange(waiter->done, true)) return false;
+  condition.loop_.post([waiter, error] { waiter->resume(error); });
+  condition.waiters_.erase(waiter->place);
+  return true;
+}
+
+Condition::~Condition() = default;
+
+void Condition::notify_all() {
+  // Nothing of a coroutine runs in here, so nobody joins the list meanwhile.
+  while (!waiters_.empty()) {
+    const auto waiter = waiters_.front();
+    Waiter::end(*this, waiter, {});
+  }
+}
+
+Task<> Condition::wait() {
+  std::weak_ptr<Waiter> waiter;
+  co_await Waiter::suspend(*this, waiter);
+}
+
 Task<bool> Condition::wait_for(Clock& clock, Duration limit) {
-  // The timer wakes everybody; the others look at their condition again and go on waiting.
+  std::weak_ptr<Waiter> weak;
   bool expired = false;
-  auto timer = clock.after(limit, [this, &expired] {
-    expired = true;
-    notify_all();
+  const auto timer = clock.after(limit, [this, &weak, &expired] {
+    if (const auto waiter = weak.lock()) expired = Waiter::end(*this, waiter, {});
   });
-  co_await wait();
+  co_await Waiter::suspend(*this, weak);
   co_return !expired;
 }
 

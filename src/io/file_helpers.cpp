@@ -1,7 +1,20 @@
+#include <unistd.h>
+
 #include "krakend/core/hex.h"
 #include "krakend/io/disk.h"
 
 namespace krakend::io {
+namespace {
+
+Result<void> write_and_sync(Disk& disk, const std::string& path, std::string_view content) {
+  auto file = disk.open(path, OpenMode::truncate);
+  if (!file) return propagate(file);
+  auto done = (*file)->write_at(0, as_bytes(content));
+  if (done) done = (*file)->sync();
+  return done;
+}
+
+}  // namespace
 
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t limit) {
   auto file = disk.open(path, OpenMode::read);
@@ -23,12 +36,14 @@ Result<void> write_file(Disk& disk, const std::string& path, std::string_view co
 }
 
 Result<void> write_file_durably(Disk& disk, const std::string& path, std::string_view content) {
-  const auto temporary = path + ".tmp";
-  auto file = disk.open(temporary, OpenMode::truncate);
-  if (!file) return propagate(file);
-  if (auto done = (*file)->write_at(0, as_bytes(content)); !done) return done;
-  if (auto done = (*file)->sync(); !done) return done;
-  if (auto done = disk.rename(temporary, path); !done) return done;
+  // Two threads that write the same file each have a temporary of their own: the later rename wins.
+  const auto temporary = fmt::format("{}.tmp.{}", path, ::gettid());
+  auto done = write_and_sync(disk, temporary, content);
+  if (done) done = disk.rename(temporary, path);
+  if (!done) {
+    static_cast<void>(disk.remove(temporary));  // the first failure is the one to tell
+    return done;
+  }
   return disk.sync_dir(parent_path(path));
 }
 

@@ -14,7 +14,8 @@ namespace krakend::io {
 
 namespace {
 
-/// Handlers that one poll() runs at most: tasks that are always ready must not keep the caller from looking around.
+/// Handlers that one poll() runs at most: tasks that are always ready must not keep the caller from looking
+/// around.
 constexpr size_t poll_batch = 256;
 
 }  // namespace

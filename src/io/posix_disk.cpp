@@ -46,6 +46,7 @@ class PosixFile final : public File {
       const ssize_t put = ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset));
       if (put < 0 && errno == EINTR) continue;
       if (put < 0) return failure("write", path_);
+      if (put == 0) return failure("write", path_, EIO);
       offset += static_cast<uint64_t>(put);
       data = data.subspan(static_cast<size_t>(put));
     }
@@ -54,14 +55,12 @@ class PosixFile final : public File {
 
   Result<void> allocate(uint64_t size) override {
     if (size == 0) return truncate(0);
-    if (::fallocate(fd_.get(), 0, 0, static_cast<off_t>(size)) == 0) return truncate(size);
-    if (errno == EOPNOTSUPP || errno == ENOSYS) {
-      if (const int err = ::posix_fallocate(fd_.get(), 0, static_cast<off_t>(size)); err != 0) {
-        return failure("allocate", path_, err);
-      }
-      return truncate(size);
-    }
-    return failure("allocate", path_);
+    struct stat before {};
+    if (::fstat(fd_.get(), &before) != 0) return failure("stat", path_);
+    const int err = reserve(size, before);
+    if (err == 0) return truncate(size);
+    ::ftruncate(fd_.get(), before.st_size);  // gives back what was reserved; the failure is told anyway
+    return failure("allocate", path_, err);
   }
 
   Result<void> truncate(uint64_t size) override {
@@ -83,6 +82,24 @@ class PosixFile final : public File {
   int descriptor() const override { return fd_.get(); }
 
  private:
+  /// 0 or an errno.
+  int reserve(uint64_t size, const struct stat& before) const {
+    // The kernel would take all there is before it refuses, and everybody else would find the disk full
+    // meanwhile.
+    struct statvfs space {};
+    const uint64_t owned = static_cast<uint64_t>(before.st_blocks) * 512;
+    if (::fstatvfs(fd_.get(), &space) == 0 &&
+        size > owned + static_cast<uint64_t>(space.f_bavail) * space.f_frsize)
+      return ENOSPC;
+    const auto length = static_cast<off_t>(size);
+    int err = 0;
+    do err = ::fallocate(fd_.get(), 0, 0, length) == 0 ? 0 : errno;
+    while (err == EINTR);
+    // A file system that cannot reserve: the C library writes to every block, or the length alone must do.
+    if (err == EOPNOTSUPP || err == ENOSYS) err = ::posix_fallocate(fd_.get(), 0, length);
+    return err == EOPNOTSUPP || err == ENOSYS ? 0 : err;
+  }
+
   Descriptor fd_;
   std::string path_;
 };
@@ -122,8 +139,11 @@ class PosixDisk final : public Disk {
   }
 
   Result<void> rename(const std::string& from, const std::string& to) override {
-    if (::rename(from.c_str(), to.c_str()) != 0) return failure("rename", fmt::format("{} to {}", from, to));
-    return {};
+    if (::rename(from.c_str(), to.c_str()) == 0) return {};
+    const int err = errno;
+    auto error = errno_error(err, fmt::format("rename {} to {}", from, to));
+    if (err == EISDIR) error.code = Errc::already_exists;  // a directory is in the way of a file
+    return fail(std::move(error));
   }
 
   Result<void> hard_link(const std::string& from, const std::string& to) override {
@@ -147,14 +167,14 @@ class PosixDisk final : public Disk {
     for (size_t end = 0; end != std::string::npos;) {
       end = path.find('/', end + 1);
       const auto part = path.substr(0, end);
-      if (::mkdir(part.c_str(), directory_mode) != 0 && errno != EEXIST)
-        return failure("create directory", part);
+      if (::mkdir(part.c_str(), directory_mode) == 0 || errno == EEXIST) continue;
+      if (errno == ENOTDIR) break;
+      return failure("create directory", part);
     }
     auto made = stat(path);
-    if (!made) return propagate(made);
-    if (!made->directory)
-      return fail(Errc::already_exists, "create directory {}: a file is in the way", path);
-    return {};
+    if (made && made->directory) return {};
+    if (path.empty()) return propagate(made);
+    return fail(Errc::already_exists, "create directory {}: a file is in the way", path);
   }
 
   Result<void> sync_dir(const std::string& path) override {

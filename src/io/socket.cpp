@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 
 namespace krakend::io {
 
@@ -34,7 +35,7 @@ Result<Address> Address::parse(std::string_view text) {
   if (colon == std::string_view::npos || colon == 0) return bad();
   auto host = text.substr(0, colon);
   if (host.front() == '[') {
-    if (host.back() != ']') return bad();
+    if (host.size() < 3 || host.back() != ']') return bad();
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string_view::npos) {
     return bad();
@@ -103,6 +104,10 @@ Result<Descriptor> open_socket(int family) {
 
 void set_option(int fd, int level, int name, int value) {
   ::setsockopt(fd, level, name, &value, sizeof value);
+}
+
+void ignore_broken_pipes() {
+  ::signal(SIGPIPE, SIG_IGN);
 }
 
 void tune_connection(int fd) {

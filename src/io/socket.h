@@ -43,6 +43,8 @@ Address peer_address(int fd);
 /// Non-blocking, close-on-exec TCP socket.
 Result<Descriptor> open_socket(int family);
 void set_option(int fd, int level, int name, int value);
+/// SIGPIPE becomes EPIPE for the whole process: sendfile has no flag for it.
+void ignore_broken_pipes();
 /// What every connection gets: no delay, keep-alive probes.
 void tune_connection(int fd);
 

@@ -22,8 +22,10 @@ struct SignalWatch::Impl : std::enable_shared_from_this<SignalWatch::Impl> {
   void wait() {
     signals.async_wait([self = shared_from_this()](const asio::error_code& error, int number) {
       if (error || !self->fn) return;
-      self->fn(number);
+      // Listens on before the callback: a second signal during it counts. The callback may end the watch.
       self->wait();
+      const auto call = self->fn;
+      call(number);
     });
   }
   asio::signal_set signals;
@@ -32,7 +34,7 @@ struct SignalWatch::Impl : std::enable_shared_from_this<SignalWatch::Impl> {
 
 SignalWatch::SignalWatch(Loop& loop, std::function<void(int)> fn)
     : impl_(std::make_shared<Impl>(loop, std::move(fn))) {
-  ::signal(SIGPIPE, SIG_IGN);
+  ignore_broken_pipes();
   impl_->wait();
 }
 

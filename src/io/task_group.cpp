@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <list>
+#include <vector>
 
 #include "krakend/io/condition.h"
 
@@ -21,21 +22,24 @@ struct TaskGroup::State {
   Loop& loop;
   Logger log;
   Condition empty;
-  std::list<asio::cancellation_signal> running;
+  /// Shared: a task may end while stop() is telling it to.
+  using Signal = std::shared_ptr<asio::cancellation_signal>;
+  std::list<Signal> running;
   bool stopping = false;
 
-  void ended(std::list<asio::cancellation_signal>::iterator place, const std::exception_ptr& failure,
-             const std::string& name) {
+  void ended(std::list<Signal>::iterator place, const std::exception_ptr& failure, const std::string& name) {
     running.erase(place);
     if (running.empty()) empty.notify_all();
     if (!failure) return;
     try {
       std::rethrow_exception(failure);
     } catch (const asio::system_error& error) {
-      if (error.code() == asio::error::operation_aborted) return;
+      if (stopping && error.code() == asio::error::operation_aborted) return;
       log.error("task \"{}\" ended by an exception: {}", name, error.what());
     } catch (const std::exception& error) {
       log.error("task \"{}\" ended by an exception: {}", name, error.what());
+    } catch (...) {
+      log.error("task \"{}\" ended by an exception of unknown type", name);
     }
   }
 };
@@ -61,22 +65,20 @@ TaskGroup::~TaskGroup() {
 
 void TaskGroup::spawn(Task<> task, std::string name) {
   if (state_->stopping) return;
-  const auto place = state_->running.emplace(state_->running.end());
-  asio::co_spawn(state_->loop.executor(), deferred(state_->loop.executor(), std::move(task)),
-                 asio::bind_cancellation_slot(place->slot(), [state = state_, place, name = std::move(name)](
-                                                                 const std::exception_ptr& failure) {
-                   state->ended(place, failure, name);
-                 }));
+  const auto place =
+      state_->running.insert(state_->running.end(), std::make_shared<asio::cancellation_signal>());
+  asio::co_spawn(
+      state_->loop.executor(), deferred(state_->loop.executor(), std::move(task)),
+      asio::bind_cancellation_slot(
+          (*place)->slot(), [state = state_, place, name = std::move(name)](
+                                const std::exception_ptr& failure) { state->ended(place, failure, name); }));
 }
 
 Task<> TaskGroup::stop() {
   const auto state = state_;
   state->stopping = true;
-  // A task may end inside emit(): step on before it does.
-  for (auto it = state->running.begin(); it != state->running.end();) {
-    auto& signal = *it++;
-    signal.emit(asio::cancellation_type::all);
-  }
+  const std::vector<State::Signal> signals(state->running.begin(), state->running.end());
+  for (const auto& signal : signals) signal->emit(asio::cancellation_type::all);
   while (!state->running.empty()) co_await state->empty.wait();
 }
 

@@ -50,9 +50,16 @@ class FileSink final : public ByteSink {
 
 }  // namespace
 
-TcpStream::TcpStream(Loop& loop, Descriptor fd)
-    : loop_(loop), socket_(loop.executor()), peer_(peer_address(fd.get())), local_(local_address(fd.get())) {
-  socket_.assign(fd.release());
+TcpStream::TcpStream(Loop& loop, int fd)
+    : loop_(loop), socket_(loop.executor()), peer_(peer_address(fd)), local_(local_address(fd)) {}
+
+Result<StreamPtr> TcpStream::make(Loop& loop, Descriptor fd) {
+  auto stream = std::make_shared<TcpStream>(loop, fd.get());
+  asio::error_code error;
+  stream->socket_.assign(fd.get(), error);
+  if (error) return fail(errno_error(error.value(), fmt::format("watch connection {}", stream->peer_.str())));
+  fd.release();
+  return StreamPtr(std::move(stream));
 }
 
 Error TcpStream::failure(int err, const char* what) const {
@@ -81,6 +88,8 @@ Task<Result<size_t>> TcpStream::read_some(std::span<std::byte> out) {
   set_low_water(1);
   while (true) {
     const ssize_t got = ::recv(socket_.native_handle(), out.data(), out.size(), 0);
+    // The end that shutdown() makes is not the other side's.
+    if (shut_) co_return fail(failure(ECANCELED, "read from"));
     if (got >= 0) {
       received_.fetch_add(static_cast<uint64_t>(got), std::memory_order_relaxed);
       co_return static_cast<size_t>(got);
@@ -94,6 +103,7 @@ Task<Result<size_t>> TcpStream::read_some(std::span<std::byte> out) {
 
 Task<Result<void>> TcpStream::write(std::span<const std::byte> data, bool more) {
   const auto self = shared_from_this();
+  if (shut_) co_return fail(failure(ECANCELED, "write to"));
   while (!data.empty()) {
     const ssize_t put =
         ::send(socket_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
@@ -119,7 +129,11 @@ TcpStream::Step TcpStream::receive_step(ByteSink& sink, uint64_t max) {
     const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), limit - step.moved));
     const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), want, 0);
     if (got == 0) {
-      step.end = true;
+      // The end that shutdown() makes is not the other side's.
+      if (shut_)
+        step.error = failure(ECANCELED, "read from");
+      else
+        step.end = true;
       break;
     }
     if (got < 0) {
@@ -170,48 +184,65 @@ Task<Result<uint64_t>> TcpStream::receive(ByteSink& sink, uint64_t max) {
 Task<Result<uint32_t>> TcpStream::receive_file(FilePtr file, uint64_t offset, uint64_t length) {
   const auto self = shared_from_this();
   FileSink sink(std::move(file), offset);
+  bool wait_first = true;
   while (length > 0) {
+    if (wait_first) {
+      set_low_water(length);
+      auto ready = co_await wait(Direction::read);
+      if (!ready) co_return propagate(ready);
+    }
     auto step = co_await loop_.offload([&, this] { return receive_step(sink, length); });
     length -= step.moved;
     if (step.error) co_return fail(std::move(*step.error));
     if (step.end)
       co_return fail(Errc::network, "{} closed the connection in the middle of a transfer", peer_.str());
-    if (length == 0 || !step.would_block) continue;
-    set_low_water(length);
-    auto ready = co_await wait(Direction::read);
-    if (!ready) co_return propagate(ready);
+    wait_first = step.would_block;
   }
   co_return sink.sum();
 }
 
-/// Pool: sendfile until the socket is full or the quota is used up.
-TcpStream::Step TcpStream::send_step(const File& file, uint64_t offset, uint64_t length) {
+/// Pool: one system call's worth from file to socket, by copy where the file has no descriptor.
+ssize_t TcpStream::send_some(File& file, uint64_t offset, size_t length, std::optional<Error>& error) {
+  if (file.descriptor() >= 0) {
+    auto position = static_cast<off_t>(offset);
+    return ::sendfile(socket_.native_handle(), file.descriptor(), &position, length);
+  }
+  const auto buffer = thread_buffer();
+  auto got = file.read_at(offset, buffer.first(std::min(length, buffer.size())));
+  if (!got) {
+    error = std::move(got.error());
+    return -1;
+  }
+  return *got == 0 ? 0 : ::send(socket_.native_handle(), buffer.data(), *got, MSG_NOSIGNAL);
+}
+
+/// Pool: sends until the socket is full or the quota is used up.
+TcpStream::Step TcpStream::send_step(File& file, uint64_t offset, uint64_t length) {
   Step step;
   const uint64_t limit = std::min(length, step_quota);
   while (step.moved < limit) {
-    auto position = static_cast<off_t>(offset + step.moved);
-    const ssize_t put = ::sendfile(socket_.native_handle(), file.descriptor(), &position,
-                                   static_cast<size_t>(limit - step.moved));
+    const ssize_t put =
+        send_some(file, offset + step.moved, static_cast<size_t>(limit - step.moved), step.error);
     if (put > 0) {
       step.moved += static_cast<uint64_t>(put);
       sent_.fetch_add(static_cast<uint64_t>(put), std::memory_order_relaxed);
     } else if (put == 0) {
       step.error =
           Error{Errc::io, fmt::format("send to {}: file ends at byte {}", peer_.str(), offset + step.moved)};
-      break;
-    } else if (would_block(errno)) {
+    } else if (!step.error && would_block(errno)) {
       step.would_block = true;
-      break;
-    } else if (errno != EINTR) {
-      step.error = failure(errno, "send to");
-      break;
+    } else if (!step.error && errno != EINTR) {
+      // EIO is the disk's; everything else is about the connection.
+      step.error = errno == EIO ? errno_error(EIO, "read for sending") : failure(errno, "send to");
     }
+    if (step.error || step.would_block) break;
   }
   return step;
 }
 
 Task<Result<void>> TcpStream::send_file(FilePtr file, uint64_t offset, uint64_t length) {
   const auto self = shared_from_this();
+  if (shut_) co_return fail(failure(ECANCELED, "send to"));
   while (length > 0) {
     auto step = co_await loop_.offload([&, this] { return send_step(*file, offset, length); });
     offset += step.moved;

@@ -13,7 +13,9 @@ namespace krakend::io {
 /// A connected socket. Waiting happens on the loop through asio, system calls of large transfers on the pool.
 class TcpStream final : public Stream, public std::enable_shared_from_this<TcpStream> {
  public:
-  TcpStream(Loop& loop, Descriptor fd);
+  /// Fails when the loop cannot watch one more descriptor.
+  static Result<StreamPtr> make(Loop& loop, Descriptor fd);
+  TcpStream(Loop& loop, int fd);
 
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
@@ -35,11 +37,11 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
     bool end = false;
     std::optional<Error> error;
   };
-  struct Received;
 
   Task<Result<void>> wait(Direction direction);
   Step receive_step(ByteSink& sink, uint64_t max);
-  Step send_step(const File& file, uint64_t offset, uint64_t length);
+  Step send_step(File& file, uint64_t offset, uint64_t length);
+  ssize_t send_some(File& file, uint64_t offset, size_t length, std::optional<Error>& error);
   void set_low_water(uint64_t bytes);
   Error failure(int err, const char* what) const;
 

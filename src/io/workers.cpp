@@ -1,5 +1,9 @@
 #include "krakend/io/workers.h"
 
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
+
 namespace krakend::io {
 
 Workers::~Workers() {
@@ -15,10 +19,19 @@ void Workers::submit(std::function<void()> job) {
   const std::lock_guard lock(mutex_);
   jobs_.push_back(std::move(job));
   if (jobs_.size() > idle_ && threads_.size() < max_threads_) {
-    threads_.emplace_back([this] { work(); });
-  } else {
-    wake_.notify_one();
+    try {
+      threads_.emplace_back([this] { work(); });
+      return;
+    } catch (const std::system_error& error) {
+      // A thread limit of the system: fewer threads do the same work. With none at all nothing would ever go
+      // on.
+      if (threads_.empty()) {
+        std::fprintf(stderr, "krakend: cannot start a thread: %s\n", error.what());
+        std::abort();
+      }
+    }
   }
+  wake_.notify_one();
 }
 
 void Workers::work() {

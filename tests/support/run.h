@@ -1,12 +1,12 @@
 #pragma once
 
 #include <asio/co_spawn.hpp>
+#include <asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <optional>
-#include <thread>
 #include <type_traits>
 
 #include "krakend/io/loop.h"
@@ -17,36 +17,34 @@ namespace krakend::test {
 /// A test that waits longer than this for one task hangs: it is ended with a message.
 inline constexpr std::chrono::seconds run_limit{60};
 
-/// Drives the loop until `task` has ended, and returns its value. Exceptions of the task come out.
+/// Runs the loop until `task` has ended, and returns its value. Exceptions of the task come out. The calling
+/// thread is the loop thread; what the loop still has to do goes on in the next run().
 template <class T>
 T run(io::Loop& loop, Task<T> task) {
-  struct State {
-    bool done = false;
-    std::exception_ptr failure;
-  } state;
+  bool done = false;
+  std::exception_ptr failure;
   std::conditional_t<std::is_void_v<T>, bool, std::optional<T>> value{};
+  const auto ended = [&](const std::exception_ptr& error) {
+    failure = error;
+    done = true;
+    loop.stop();
+  };
+  asio::steady_timer guard(loop.executor(), run_limit);
+  guard.async_wait([](const asio::error_code& error) {
+    if (error) return;
+    std::fprintf(stderr, "a task did not end within %lld s\n", static_cast<long long>(run_limit.count()));
+    std::abort();
+  });
   if constexpr (std::is_void_v<T>) {
-    asio::co_spawn(loop.executor(), std::move(task), [&state](const std::exception_ptr& failure) {
-      state = {true, failure};
-    });
+    asio::co_spawn(loop.executor(), std::move(task), ended);
   } else {
-    asio::co_spawn(loop.executor(), std::move(task),
-                   [&state, &value](const std::exception_ptr& failure, T result) {
-                     state = {true, failure};
-                     if (!failure) value.emplace(std::move(result));
-                   });
+    asio::co_spawn(loop.executor(), std::move(task), [&](const std::exception_ptr& error, T result) {
+      if (!error) value.emplace(std::move(result));
+      ended(error);
+    });
   }
-  const auto start = std::chrono::steady_clock::now();
-  while (!state.done) {
-    loop.poll();
-    if (state.done) break;
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-    if (std::chrono::steady_clock::now() - start > run_limit) {
-      std::fprintf(stderr, "a task did not end within %lld s\n", static_cast<long long>(run_limit.count()));
-      std::abort();
-    }
-  }
-  if (state.failure) std::rethrow_exception(state.failure);
+  while (!done) loop.run();
+  if (failure) std::rethrow_exception(failure);
   if constexpr (!std::is_void_v<T>) return std::move(*value);
 }
 

@@ -242,7 +242,7 @@ def compile_flags(build):
         if item not in seen:
             seen.add(item)
             kept.extend(item)
-    return [flag for flag in kept if not flag.startswith("-DKRAKEND_TEST_DATA")]
+    return [flag for flag in kept if not flag.startswith(("-DKRAKEND_TEST_DATA", "-DKRAKEND_SOURCE_DIR"))]
 
 
 def check_headers(root, headers, compiler, build, jobs):
