@@ -2,7 +2,6 @@
 #include <atomic>
 
 #include "krakend/backend/backend.h"
-#include "krakend/core/hex.h"
 #include "krakend/core/units.h"
 
 namespace krakend::backend {
@@ -86,11 +85,8 @@ class FileBackend final : public Backend {
 
   Task<Result<void>> put(std::string name, std::string content) override {
     co_return co_await loop_.offload([&] {
-      return place(name, [&](const std::string& temporary) -> Result<void> {
-        auto file = disk_.open(temporary, io::OpenMode::truncate);
-        if (!file) return propagate(file);
-        if (auto written = (*file)->write_at(0, as_bytes(content)); !written) return written;
-        return (*file)->sync();
+      return place(name, [&](const std::string& temporary) {
+        return io::write_file_synced(disk_, temporary, content);
       });
     });
   }
@@ -128,8 +124,8 @@ class FileBackend final : public Backend {
     const auto dir = io::parent_path(*path);
     const auto temporary_parent = fmt::format("{}/{}", names_->base(), temporary_dir);
     const auto temporary = fmt::format("{}/{}", temporary_parent, counter_.fetch_add(1));
-    if (auto made = make_durably(temporary_parent); !made) return made;
-    if (auto made = make_durably(dir); !made) return made;
+    if (auto made = io::make_dirs_durably(disk_, temporary_parent); !made) return made;
+    if (auto made = io::make_dirs_durably(disk_, dir); !made) return made;
     (void)disk_.remove(temporary);
     auto done = fill(temporary);
     if (done) done = disk_.rename(temporary, *path);
@@ -137,16 +133,6 @@ class FileBackend final : public Backend {
     (void)disk_.remove(temporary);
     if (!done) return done;
     return disk_.sync_dir(dir);
-  }
-
-  Result<void> make_durably(const std::string& dir) {
-    if (disk_.stat(dir)) return {};
-    const auto parent = io::parent_path(dir);
-    if (parent != dir && parent != ".") {
-      if (auto made = make_durably(parent); !made) return made;
-    }
-    if (auto made = disk_.make_dirs(dir); !made) return made;
-    return disk_.sync_dir(parent);
   }
 
   Result<void> walk(const std::string& dir, std::vector<std::string>& names) {

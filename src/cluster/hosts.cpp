@@ -5,19 +5,8 @@
 #include <unordered_map>
 
 #include "krakend/core/rendezvous.h"
-#include "krakend/io/net.h"
 
 namespace krakend::cluster {
-
-Result<std::vector<std::string>> make_host_list(const HostListOptions& options) {
-  if (options.hosts.empty()) return fail(Errc::invalid_argument, "host list is empty");
-  std::vector<std::string> hosts;
-  for (const auto& host : options.hosts) {
-    if (auto address = io::Address::parse(host); !address) return propagate(address);
-    if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(host);
-  }
-  return hosts;
-}
 
 struct PassiveHealth::Impl {
   struct Host {

@@ -78,18 +78,4 @@ Error errno_error(int err, std::string_view what) {
   return Error{code, fmt::format("{}: {}", what, std::generic_category().message(err))};
 }
 
-bool may_retry(Errc code) {
-  switch (code) {
-    case Errc::pending:
-    case Errc::network:
-    case Errc::timeout:
-    case Errc::unavailable:
-    case Errc::io:
-    case Errc::no_space:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace krakend

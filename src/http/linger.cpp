@@ -4,7 +4,7 @@ namespace krakend::http {
 
 Task<> linger(io::Clock& clock, io::StreamPtr stream) {
   const auto timer = clock.after(linger_time, [stream] { stream->shutdown(); });
-  NullSink sink;
+  io::NullSink sink;
   uint64_t left = linger_bytes;
   while (left > 0) {
     auto got = co_await stream->receive(sink, left);

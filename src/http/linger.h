@@ -6,12 +6,6 @@
 
 namespace krakend::http {
 
-/// Takes bytes and forgets them.
-class NullSink final : public io::ByteSink {
- public:
-  Result<void> write(std::span<const std::byte> /*data*/) override { return {}; }
-};
-
 /// How long and how far a client is listened to after the last answer.
 inline constexpr Duration linger_time = 2s;
 inline constexpr uint64_t linger_bytes = 16 * MiB;

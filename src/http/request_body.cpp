@@ -96,7 +96,7 @@ Task<bool> ConnectionBody::drain() {
   // A client that still waits for 100 Continue may send its body or not: only a new connection is
   // unambiguous.
   if (broken_ || expects_continue_ || (!chunked_ && left_ > drain_limit)) co_return false;
-  NullSink sink;
+  io::NullSink sink;
   auto read = co_await read_to(sink, drain_limit);
   co_return read.has_value();
 }

@@ -4,17 +4,6 @@
 #include "krakend/io/disk.h"
 
 namespace krakend::io {
-namespace {
-
-Result<void> write_and_sync(Disk& disk, const std::string& path, std::string_view content) {
-  auto file = disk.open(path, OpenMode::truncate);
-  if (!file) return propagate(file);
-  auto done = (*file)->write_at(0, as_bytes(content));
-  if (done) done = (*file)->sync();
-  return done;
-}
-
-}  // namespace
 
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t limit) {
   auto file = disk.open(path, OpenMode::read);
@@ -35,16 +24,34 @@ Result<void> write_file(Disk& disk, const std::string& path, std::string_view co
   return (*file)->write_at(0, as_bytes(content));
 }
 
+Result<void> write_file_synced(Disk& disk, const std::string& path, std::string_view content) {
+  auto file = disk.open(path, OpenMode::truncate);
+  if (!file) return propagate(file);
+  auto done = (*file)->write_at(0, as_bytes(content));
+  if (done) done = (*file)->sync();
+  return done;
+}
+
 Result<void> write_file_durably(Disk& disk, const std::string& path, std::string_view content) {
   // Two threads that write the same file each have a temporary of their own: the later rename wins.
   const auto temporary = fmt::format("{}.tmp.{}", path, ::gettid());
-  auto done = write_and_sync(disk, temporary, content);
+  auto done = write_file_synced(disk, temporary, content);
   if (done) done = disk.rename(temporary, path);
   if (!done) {
     static_cast<void>(disk.remove(temporary));  // the first failure is the one to tell
     return done;
   }
   return disk.sync_dir(parent_path(path));
+}
+
+Result<void> make_dirs_durably(Disk& disk, const std::string& dir) {
+  if (auto there = disk.stat(dir); there && there->directory) return {};
+  const auto parent = parent_path(dir);
+  if (parent != dir && parent != ".") {
+    if (auto made = make_dirs_durably(disk, parent); !made) return made;
+  }
+  if (auto made = disk.make_dirs(dir); !made) return made;
+  return disk.sync_dir(parent);
 }
 
 std::string parent_path(const std::string& path) {

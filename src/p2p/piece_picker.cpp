@@ -84,11 +84,4 @@ std::optional<PieceIndex> PiecePicker::rarest(const Bitfield& peer, uint64_t dra
   return best;
 }
 
-bool PiecePicker::wants_from(const Bitfield& peer) const {
-  for (size_t word = 0; word < have_.words().size(); ++word) {
-    if ((peer.words()[word] & ~have_.words()[word]) != 0) return true;
-  }
-  return false;
-}
-
 }  // namespace krakend::p2p

@@ -36,8 +36,6 @@ class PiecePicker {
 
   /// A missing, unrequested piece that the peer has. `draw` is a uniform random number.
   std::optional<PieceIndex> pick(const Bitfield& peer, uint64_t draw) const;
-  /// Whether the peer has any piece that is missing here, requested or not.
-  bool wants_from(const Bitfield& peer) const;
   uint32_t availability(PieceIndex index) const { return availability_.at(index); }
 
  private:

@@ -5,13 +5,8 @@ namespace krakend::p2p {
 namespace {
 
 /// Swallows a payload that nobody needs any more.
-class NullSink final : public io::ByteSink {
- public:
-  Result<void> write(std::span<const std::byte> /*data*/) override { return {}; }
-};
-
 Task<Result<void>> drain(io::Stream& stream, uint64_t length) {
-  NullSink sink;
+  io::NullSink sink;
   while (length > 0) {
     auto got = co_await stream.receive(sink, length);
     if (!got) co_return propagate(got);

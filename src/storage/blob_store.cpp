@@ -16,7 +16,7 @@ Result<void> BlobStore::open_directories() {
   if (auto wiped = disk.remove_all(o.upload_dir); !wiped) return wiped;
   for (const auto& dir : {o.cache_dir, o.download_dir, o.upload_dir}) {
     const auto probe = dir + "/.writable";
-    auto usable = make_dirs_durably(disk, dir);
+    auto usable = io::make_dirs_durably(disk, dir);
     if (usable) usable = io::write_file(disk, probe, "");
     if (usable) usable = disk.remove(probe);
     if (!usable) {
@@ -126,7 +126,7 @@ Task<Result<void>> BlobStore::set_persist(Digest digest, bool persist) {
     if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
     const auto path = in_dir(dir, persist_name);
     if (persist) {
-      if (auto written = write_synced(impl->disk, path, "true"); !written) return written;
+      if (auto written = io::write_file_synced(impl->disk, path, "true"); !written) return written;
     } else if (auto removed = impl->disk.remove(path); !removed && removed.error().code != Errc::not_found) {
       return removed;
     }

@@ -107,7 +107,8 @@ Task<Result<BlobPtr>> PartialBlob::commit() {
   auto done = co_await store->loop.offload([&]() -> Result<void> {
     if (auto synced = state->data->sync(); !synced) return synced;
     if (auto synced = state->status->sync(); !synced) return synced;
-    if (auto written = write_synced(store->disk, in_dir(state->dir, metainfo_name), state->info.json());
+    if (auto written =
+            io::write_file_synced(store->disk, in_dir(state->dir, metainfo_name), state->info.json());
         !written) {
       return written;
     }

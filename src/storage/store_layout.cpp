@@ -1,7 +1,5 @@
 #include "storage/store_layout.h"
 
-#include "krakend/core/hex.h"
-
 namespace krakend::storage {
 
 std::string entry_dir(const std::string& root, const Digest& digest) {
@@ -13,26 +11,9 @@ std::string in_dir(const std::string& dir, std::string_view name) {
   return fmt::format("{}/{}", dir, name);
 }
 
-Result<void> make_dirs_durably(io::Disk& disk, const std::string& dir) {
-  if (auto there = disk.stat(dir); there && there->directory) return {};
-  const auto parent = io::parent_path(dir);
-  if (parent != dir && parent != ".") {
-    if (auto made = make_dirs_durably(disk, parent); !made) return made;
-  }
-  if (auto made = disk.make_dirs(dir); !made) return made;
-  return disk.sync_dir(parent);
-}
-
-Result<void> write_synced(io::Disk& disk, const std::string& path, std::string_view content) {
-  auto file = disk.open(path, io::OpenMode::truncate);
-  if (!file) return propagate(file);
-  if (auto written = (*file)->write_at(0, as_bytes(content)); !written) return written;
-  return (*file)->sync();
-}
-
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to) {
   const auto shard = io::parent_path(to);
-  if (auto made = make_dirs_durably(disk, shard); !made) return made;
+  if (auto made = io::make_dirs_durably(disk, shard); !made) return made;
   if (disk.stat(in_dir(to, data_name))) return fail(Errc::already_exists, "{} exists", to);
   // What a crash left there has no data, so it is no entry.
   if (auto cleared = disk.remove_all(to); !cleared) return cleared;

@@ -26,10 +26,6 @@ inline constexpr uint64_t max_metainfo_size = 4 * 1024 * 1024;
 std::string entry_dir(const std::string& root, const Digest& digest);
 std::string in_dir(const std::string& dir, std::string_view name);
 
-/// Makes `dir` and its parents, and their names durable. Pool.
-Result<void> make_dirs_durably(io::Disk& disk, const std::string& dir);
-/// Writes and syncs one side file. Pool.
-Result<void> write_synced(io::Disk& disk, const std::string& path, std::string_view content);
 /// Moves a finished entry directory to its place and makes that durable. already_exists: something is there.
 /// Pool.
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to);

@@ -112,8 +112,10 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
       auto info = MetaInfo::make(expected, state->size, piece_length, state->summer.take());
       if (!info) return propagate(info);
       const std::string status(info->piece_count(), piece_complete);
-      if (auto done = write_synced(disk, in_dir(state->dir, metainfo_name), info->json()); !done) return done;
-      if (auto done = write_synced(disk, in_dir(state->dir, status_name), status); !done) return done;
+      if (auto done = io::write_file_synced(disk, in_dir(state->dir, metainfo_name), info->json()); !done)
+        return done;
+      if (auto done = io::write_file_synced(disk, in_dir(state->dir, status_name), status); !done)
+        return done;
     }
     return publish_entry(disk, state->dir, store->cache_entry(expected));
   });

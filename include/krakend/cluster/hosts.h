@@ -15,14 +15,6 @@
 
 namespace krakend::cluster {
 
-/// The addresses of one upstream, "host:port" labels exactly as configured: they are what the ring hashes and what
-/// origins compare with their own name.
-struct HostListOptions {
-  std::vector<std::string> hosts;
-};
-/// Error invalid_argument: empty, or an entry that is not host:port. Duplicates are dropped.
-Result<std::vector<std::string>> make_host_list(const HostListOptions& options);
-
 /// Health from the callers' own failures (contract core-formats §12.2): `fails` network errors within
 /// `fail_timeout` take a host out for `fail_timeout`. If all are out, all are used. Loop thread.
 class PassiveHealth {
@@ -39,13 +31,14 @@ class PassiveHealth {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Rendezvous ring over host labels, all of weight 100 (contract core-formats §10).
+/// Rendezvous ring over host labels ("host:port" exactly as configured: origins compare them with their own
+/// name), all of weight 100 (contract core-formats §10).
 class HashRing {
  public:
   using HealthFn = std::function<bool(const std::string&)>;
   HashRing(std::vector<std::string> members, unsigned max_replica, HealthFn healthy);
-  /// Owners, best first: the healthy ones among the first max_replica; if none of these is, the next healthy one; if
-  /// no member is healthy, the top one. Never empty for a non-empty ring.
+  /// Owners, best first: the healthy ones among the first max_replica; if none of these is, the next healthy
+  /// one; if no member is healthy, the top one. Never empty for a non-empty ring.
   std::vector<std::string> locations(const Digest& digest) const;
   bool contains(const std::string& host) const;
   const std::vector<std::string>& members() const { return members_; }

@@ -15,24 +15,24 @@ enum class Errc {
   invalid_argument,  ///< malformed input of the caller
   not_found,
   already_exists,
-  conflict,       ///< the state of the thing forbids the operation (e.g. a blob not yet written back)
-  pending,        ///< being fetched in the background, ask again
-  too_large,      ///< a named limit was exceeded
-  no_space,       ///< disk full
-  io,             ///< disk or OS failure
-  network,        ///< no answer: refused, reset, closed
-  timeout,        ///< no answer in time
-  protocol,       ///< the other side broke its protocol
-  corrupt,        ///< bytes do not match their checksum or digest
-  unavailable,    ///< temporarily unable: full, shutting down
+  conflict,     ///< the state of the thing forbids the operation (e.g. a blob not yet written back)
+  pending,      ///< being fetched in the background, ask again
+  too_large,    ///< a named limit was exceeded
+  no_space,     ///< disk full
+  io,           ///< disk or OS failure
+  network,      ///< no answer: refused, reset, closed
+  timeout,      ///< no answer in time
+  protocol,     ///< the other side broke its protocol
+  corrupt,      ///< bytes do not match their checksum or digest
+  unavailable,  ///< temporarily unable: full, shutting down
   cancelled,
   internal,
 };
 
 std::string_view to_string(Errc code);
 
-/// An expected failure as a value: what was tried, on what, and why it failed. The message is one line without
-/// a trailing newline, written for the operator who reads the log.
+/// An expected failure as a value: what was tried, on what, and why it failed. The message is one line
+/// without a trailing newline, written for the operator who reads the log.
 struct Error {
   Errc code = Errc::internal;
   std::string message;
@@ -48,7 +48,9 @@ template <class... Args>
   return tl::unexpected<Error>(Error{code, fmt::format(format, std::forward<Args>(args)...)});
 }
 
-[[nodiscard]] inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 
 /// Passes the failure of `result` on to the caller's caller.
 template <class T>
@@ -60,10 +62,8 @@ template <class T>
   return tl::unexpected<Error>(std::move(result.error()));
 }
 
-/// errno as an error of the operation `what` ("open /a/b"). ENOENT, EEXIST, ENOSPC, EDQUOT get their own codes.
+/// errno as an error of the operation `what` ("open /a/b"). ENOENT, EEXIST, ENOSPC, EDQUOT get their own
+/// codes.
 [[nodiscard]] Error errno_error(int err, std::string_view what);
-
-/// "permanent" failures stay the same when tried again; the others may pass.
-[[nodiscard]] bool may_retry(Errc code);
 
 }  // namespace krakend

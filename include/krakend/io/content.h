@@ -18,6 +18,12 @@ class ByteSink {
   virtual Result<void> write(std::span<const std::byte> data) = 0;
 };
 
+/// Takes bytes and forgets them.
+class NullSink final : public ByteSink {
+ public:
+  Result<void> write(std::span<const std::byte> /*data*/) override { return {}; }
+};
+
 /// Bytes of known size in one file that may still be arriving. Loop thread.
 class Content {
  public:

@@ -79,9 +79,13 @@ class Disk {
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t limit);
 /// Truncates and writes in place; not durable, not atomic.
 Result<void> write_file(Disk& disk, const std::string& path, std::string_view content);
+/// Truncates, writes in place and syncs; not atomic, and the name itself is not durable yet.
+Result<void> write_file_synced(Disk& disk, const std::string& path, std::string_view content);
 /// Temporary file beside it, fsync, rename, fsync of the directory: after success the content survives a
 /// power loss.
 Result<void> write_file_durably(Disk& disk, const std::string& path, std::string_view content);
+/// Makes a directory and its parents, and their names durable.
+Result<void> make_dirs_durably(Disk& disk, const std::string& dir);
 /// Directory part of a path; "." when there is none.
 std::string parent_path(const std::string& path);
 

@@ -9,20 +9,13 @@
 #include "krakend/core/units.h"
 #include "krakend/core/url.h"
 #include "support/catch.h"
+#include "support/hex_text.h"
 
 using namespace krakend;
+using krakend::test::bytes_of;
+using krakend::test::hex_of;
 
 namespace {
-
-std::string hex_of(const std::string& bytes) {
-  return to_hex(as_u8(as_bytes(bytes)));
-}
-
-std::string bytes_of(std::string_view hex) {
-  std::string bytes(hex.size() / 2, '\0');
-  from_hex(hex, std::span(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()));
-  return bytes;
-}
 
 Bitfield field(uint32_t size, std::initializer_list<uint32_t> bits) {
   Bitfield result(size);

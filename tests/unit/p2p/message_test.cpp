@@ -5,21 +5,14 @@
 
 #include "krakend/core/hex.h"
 #include "support/catch.h"
+#include "support/hex_text.h"
 
 using namespace krakend;
+using krakend::test::bytes_of;
+using krakend::test::hex_of;
 using namespace krakend::p2p;
 
 namespace {
-
-std::string hex_of(const std::string& bytes) {
-  return to_hex(as_u8(as_bytes(bytes)));
-}
-
-std::string bytes_of(std::string_view hex) {
-  std::string bytes(hex.size() / 2, '\0');
-  from_hex(hex, std::span(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()));
-  return bytes;
-}
 
 Handshake contract_handshake(std::string_view peer, Bitfield have, std::string ns) {
   return {*InfoHash::parse("9c51c05e23292bbb5b84259161d306d167499a30"),
