@@ -25,6 +25,7 @@ class Bench:
     def __init__(self, args, folder):
         self.args = args
         self.folder = folder
+        self.agents = []
         self.agents_made = 0
         self.file = rig.random_file(os.path.join(folder, "blob"), args.size * rig.MIB)
         with open(self.file, "rb") as file:
@@ -47,10 +48,13 @@ class Bench:
         """A cold agent."""
         self.agents_made += 1
         index = 1 + self.agents_made % 200
-        return cluster.agent(FolderPath(self.folder), self.herd, index)
+        agent = cluster.agent(FolderPath(self.folder), self.herd, index)
+        self.agents.append(agent)
+        return agent
 
     def retire(self, agents):
-        for agent in agents:
+        for agent in list(agents):
+            self.agents.remove(agent)
             agent.stop()
             agent.process.stderr.close()
             shutil.rmtree(agent.data_dir, ignore_errors=True)
@@ -60,6 +64,7 @@ class Bench:
         return f"http://{host}:{port}/v2/{REPO}/blobs/{self.digest}"
 
     def close(self):
+        self.retire(self.agents)
         self.herd.stop()
         self.nginx.stop()
 
@@ -96,12 +101,14 @@ class Bench:
         copy = os.path.join(self.folder, "copy")
         walls, yardsticks, ratio, cpu, agents, herds, agent_peaks, herd_peaks = ([] for _ in range(8))
         for _ in range(self.args.runs):
+            rig.touch_memory(self.folder, self.args.size * rig.MIB)
             start = time.monotonic()
             subprocess.run(f"curl -sS --fail {self.nginx.url}/blob | tee {copy} | openssl dgst -sha256", shell=True,
                            check=True, stdout=subprocess.DEVNULL)
             yardsticks.append(time.monotonic() - start)
             os.remove(copy)
             agent = self.new_agent()
+            rig.touch_memory(self.folder, self.args.size * rig.MIB)
             with rig.Usage(agent.process.pid, self.herd.process.pid) as cold:
                 rig.wait_all([rig.fetch(self.url(agent))])
             walls.append(cold.wall)
@@ -126,6 +133,7 @@ class Bench:
         walls, cpu, herds, shares, agent_peaks, herd_peaks = ([] for _ in range(6))
         for _ in range(self.args.runs):
             agents = [self.new_agent() for _ in range(4)]
+            rig.touch_memory(self.folder, 4 * self.args.size * rig.MIB)
             with rig.Usage(self.herd.process.pid, *(agent.process.pid for agent in agents)) as pull:
                 rig.wait_all([rig.fetch(self.url(agent)) for agent in agents])
             torrents = [agent.torrents()[0] for agent in agents]

@@ -126,6 +126,19 @@ def random_file(path, size):
     return path
 
 
+def touch_memory(folder, size):
+    """Writes `size` bytes of page cache and frees them, so that the next writer gets pages the machine owns.
+
+    A hypervisor may have taken free memory back; touching it again costs up to ten times the copy itself and would be
+    charged to whoever comes first."""
+    path = os.path.join(folder, "touched")
+    with open(path, "wb") as file:
+        block = bytes(MIB)
+        for _ in range(size // MIB):
+            file.write(block)
+    os.remove(path)
+
+
 def median(values):
     return statistics.median(values)
 
