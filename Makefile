@@ -2,7 +2,7 @@
 BUILD := build/release
 JOBS ?= $(shell nproc)
 
-.PHONY: all configure demo test test-asan install format clean
+.PHONY: all configure demo test test-asan bench install format clean
 
 all: configure
 	cmake --build $(BUILD) -j $(JOBS)
@@ -22,6 +22,10 @@ test-asan:
 	cmake --preset dev
 	cmake --build build/dev -j $(JOBS)
 	ctest --test-dir build/dev --output-on-failure -L unit
+
+bench: configure
+	cmake --build $(BUILD) -j $(JOBS) --target krakend
+	python3 tests/bench/bench.py --krakend $(BUILD)/krakend $(BENCH_FLAGS)
 
 install: all
 	cmake --install $(BUILD)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building, running and testing krakend needs: Debian 12/13, Ubuntu 22.04/24.04. Needs root and apt.
-# Idempotent; prints what it adds. Usage: packaging/deps.sh [build] [test]   (default: both)
+# Idempotent; prints what it adds. Usage: packaging/deps.sh [build] [test] [bench]   (default: build test)
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache lld pkg-config libasio-dev libcpp-httplib-dev nlohmann-json3-dev libcli11-dev
   libfmt-dev libspdlog-dev libssl-dev libyaml-cpp-dev libre2-dev libprotozero-dev libisal-dev libexpected-dev catch2)
 test=(skopeo curl python3 python3-pytest busybox-static)
+bench=(nginx-light curl openssl iproute2 procps python3)  # yardsticks, and a network namespace of their own
 
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build test)
@@ -14,7 +15,8 @@ for group in "${groups[@]}"; do
   case "$group" in
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${test[@]}") ;;
-    *) echo "deps.sh: unknown group \"$group\": use build or test" >&2; exit 2 ;;
+    bench) wanted+=("${bench[@]}") ;;
+    *) echo "deps.sh: unknown group \"$group\": use build, test or bench" >&2; exit 2 ;;
   esac
 done
 
