@@ -33,9 +33,13 @@ bool would_block(int err) {
 /// receive_file's end of a transfer: sums the bytes and puts them into the file.
 class FileSink final : public ByteSink {
  public:
-  FileSink(FilePtr file, uint64_t offset) : file_(std::move(file)), offset_(offset) {}
+  FileSink(FilePtr file, uint64_t offset, ByteSink* tap)
+      : file_(std::move(file)), offset_(offset), tap_(tap) {}
   Result<void> write(std::span<const std::byte> data) override {
     sum_ = crc32(sum_, data);
+    if (tap_ != nullptr) {
+      if (auto fed = tap_->write(data); !fed) return fed;
+    }
     auto written = file_->write_at(offset_, data);
     offset_ += data.size();
     return written;
@@ -45,6 +49,7 @@ class FileSink final : public ByteSink {
  private:
   FilePtr file_;
   uint64_t offset_;
+  ByteSink* tap_;
   uint32_t sum_ = 0;
 };
 
@@ -181,9 +186,10 @@ Task<Result<uint64_t>> TcpStream::receive(ByteSink& sink, uint64_t max) {
   }
 }
 
-Task<Result<uint32_t>> TcpStream::receive_file(FilePtr file, uint64_t offset, uint64_t length) {
+Task<Result<uint32_t>> TcpStream::receive_file(FilePtr file, uint64_t offset, uint64_t length,
+                                               ByteSink* tap) {
   const auto self = shared_from_this();
-  FileSink sink(std::move(file), offset);
+  FileSink sink(std::move(file), offset, tap);
   bool wait_first = true;
   while (length > 0) {
     if (wait_first) {

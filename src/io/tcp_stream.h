@@ -20,7 +20,7 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
   Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) override;
-  Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length) override;
+  Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length, ByteSink* tap) override;
   Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) override;
   void shutdown() noexcept override;
   uint64_t bytes_received() const override { return received_.load(std::memory_order_relaxed); }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "p2p/prefix_hasher.h"
-
 namespace krakend::p2p {
 
 /// A client's view of the blob; also moves the read cursor of the picker.
@@ -50,6 +48,7 @@ Torrent::Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr par
       info_(std::make_shared<const MetaInfo>(partial->metainfo())),
       partial_(std::move(partial)),
       file_(partial_->file()),
+      hasher_(context_->loop, file_),
       have_(partial_->have()),
       receiving_(have_.size()),
       picker_(have_),
@@ -69,6 +68,7 @@ Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::Blo
       ns_(std::move(ns)),
       info_(std::make_shared<const MetaInfo>(std::move(info))),
       file_(blob->file()),
+      hasher_(context_->loop, file_),
       have_(info_->piece_count(), true),
       receiving_(have_.size()),
       prefix_(have_.size()),
@@ -120,10 +120,11 @@ uint64_t Torrent::readable_end() const {
 /// Follows the verified prefix with the SHA-256 until the blob is whole and proven, or the torrent fails.
 Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
   while (!self->failure_ && !self->complete_) {
-    PrefixHasher hasher(self->context_->loop, self->file_);
+    auto& hasher = self->hasher_;
+    hasher.restart();
     while (!self->failure_ && hasher.position() < self->info_->length()) {
       const auto end = self->prefix_bytes();
-      if (hasher.position() == end) {
+      if (hasher.busy() || hasher.position() >= end) {
         co_await self->progress_.wait();
         continue;
       }

@@ -13,6 +13,7 @@
 #include "p2p/context.h"
 #include "p2p/peer_backoff.h"
 #include "p2p/piece_picker.h"
+#include "p2p/prefix_hasher.h"
 #include "p2p/request_table.h"
 
 namespace krakend::p2p {
@@ -91,6 +92,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void on_complete(Connection& connection);
   Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);
   Task<Result<void>> store_piece(ConnectionPtr connection, PieceIndex index);
+  Task<Result<uint32_t>> receive_piece(Connection& connection, PieceIndex index);
   void piece_arrived(Connection& connection, PieceIndex index);
   void request_more(Connection& connection);
   void request_more_everywhere();
@@ -109,6 +111,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   std::shared_ptr<const MetaInfo> info_;
   storage::PartialBlobPtr partial_;  ///< while leeching
   io::FilePtr file_;
+  PrefixHasher hasher_;
   Bitfield have_;
   Bitfield receiving_;     ///< pieces whose bytes are arriving right now
   uint32_t prefix_ = 0;    ///< pieces 0 … prefix_-1 are all there

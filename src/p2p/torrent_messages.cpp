@@ -123,13 +123,26 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   co_return drained;
 }
 
+/// The CRC-32 of what came. A piece that arrives where the hash of the whole stands is hashed on the way,
+/// which saves reading it back.
+Task<Result<uint32_t>> Torrent::receive_piece(Connection& connection, PieceIndex index) {
+  const auto offset = info_->piece_offset(index);
+  const auto tap = hasher_.lend(offset);
+  auto sum = co_await connection.stream().receive_file(file_, offset, info_->piece_size(index), tap.get());
+  if (!tap) co_return sum;
+  if (sum && *sum == info_->piece_sum(index))
+    hasher_.adopt(*tap);
+  else
+    hasher_.give_back();
+  co_return sum;
+}
+
 /// Receives the bytes of a missing piece into the file and keeps them if they match.
 Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PieceIndex index) {
   receiving_.set(index);
   connection->receiving = true;
   picker_.mark_requested(index);
-  auto sum =
-      co_await connection->stream().receive_file(file_, info_->piece_offset(index), info_->piece_size(index));
+  auto sum = co_await receive_piece(*connection, index);
   connection->receiving = false;
   if (sum && *sum == info_->piece_sum(index)) {
     const auto partial = partial_;

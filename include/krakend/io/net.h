@@ -42,7 +42,9 @@ class Stream {
   /// many; 0 is the end of the stream. An error of the sink is returned as it is.
   virtual Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) = 0;
   /// Receives exactly `length` bytes to `offset` of `file`; the value is their CRC-32. Early end: network.
-  virtual Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length) = 0;
+  /// `tap`, where given, is fed the same bytes on the pool while they are hot; it must not fail.
+  virtual Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length,
+                                              ByteSink* tap = nullptr) = 0;
   virtual Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) = 0;
 
   /// Ends all operations on both sides, now and later, with an error; idempotent. The descriptor stays

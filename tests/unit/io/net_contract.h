@@ -154,6 +154,20 @@ void transfer_contract() {
                    receive(pair.accepted, new_file(world, "copy"), 0, data.size(), sum)));
     CHECK(sum == crc32(0, data));
   }
+  SECTION("a tap sees the bytes that go into the file") {
+    const auto data = random_bytes(3 * MiB + 1, 7);
+    const auto source = file_of(world, "source", data);
+    const auto target = new_file(world, "tapped");
+    CrcSink tap;
+    uint32_t sum = 0;
+    const auto reader = [&]() -> Task<> {
+      sum = take(co_await pair.accepted->receive_file(target, 0, data.size(), &tap));
+    };
+    world.run(both(world.loop, send(pair.opened, source, 0, data.size()), reader()));
+    CHECK(sum == crc32(0, data));
+    CHECK(tap.sum == sum);
+    CHECK(sum_of(world, "tapped", 0, data.size()) == sum);
+  }
   SECTION("nothing at all, and framing around it") {
     const auto source = file_of(world, "source", random_bytes(1 * MiB, 5));
     const auto target = new_file(world, "target");
