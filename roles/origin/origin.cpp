@@ -83,15 +83,16 @@ Result<Origin::Bound> Origin::start() {
         "this origin is not in its own ring: add \"{}\" to cluster.static, or name it as it stands there",
         impl_->options.self);
   Bound bound;
-  auto p2p = impl_->engine.start();
-  if (!p2p) return propagate(p2p);
-  bound.p2p = *p2p;
   http::ListenOptions listen;
   listen.name = "blobserver";
   listen.address = impl_->options.listen;
   auto http = impl_->services.server.listen(std::move(listen), impl_->router());
   if (!http) return propagate(http);
   bound.http = *http;
+  // Behind the HTTP port: a peer port that the system picks must not be the one our ring label holds.
+  auto p2p = impl_->engine.start();
+  if (!p2p) return propagate(p2p);
+  bound.p2p = *p2p;
   impl_->tasks.spawn(impl_->health.run(), "ring health");
   impl_->tasks.spawn(impl_->uploads.expire(), "upload expiry");
   return bound;

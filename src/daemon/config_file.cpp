@@ -33,7 +33,8 @@ Result<ConfigDocument> load_document(io::Disk& disk, const std::string& path) {
     return fail(Errc::invalid_argument,
                 "{}: no such configuration file; check --config, --secrets and extends", path);
   }
-  if (!text) return fail(text.error().code, "cannot read the configuration: {}", text.error().message);
+  if (!text)
+    return fail(text.error().code, "configuration: {}; check --config and extends", text.error().message);
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(*text);
     if (documents.size() > 1) {

@@ -21,13 +21,10 @@ http::ClientOptions client_options(const Options& options) {
 }
 
 /// The error with what to do about it, unless it says so itself.
-Error with_way_out(Error error, std::string_view unless, std::string_view way_out) {
-  if (error.message.find(unless) == std::string::npos) error.message += fmt::format("; {}", way_out);
-  return error;
-}
-
 Error cannot_listen(Error error) {
-  return with_way_out(std::move(error), "choose another port", "check --listen-address and the port flags");
+  if (error.message.find("choose another port") == std::string::npos)
+    error.message += "; check --listen-address and the port flags";
+  return error;
 }
 
 std::string in_process(const io::Address& bound) {
@@ -88,9 +85,7 @@ Result<void> Daemon::start_roles() {
 Result<void> Daemon::open_store() {
   if (!plan_.origin && !plan_.proxy && !plan_.agent) return {};
   store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"));
-  Result<void> opened = store_->open_directories();
-  if (opened) return {};
-  return fail(with_way_out(std::move(opened.error()), "--data-dir", "choose another place with --data-dir"));
+  return store_->open_directories();
 }
 
 Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries) {

@@ -245,7 +245,9 @@ Task<> Connection::client_left() {
 }
 
 Task<> Connection::refuse(const HeadError& error) {
-  context_->log.debug("{} refused: {}", stream_->peer().str(), error.text);
+  // A limit that was met is news; not speaking our HTTP is everyday life (clients try TLS first).
+  const auto level = error.status == 431 ? LogLevel::warn : LogLevel::debug;
+  context_->log.write(level, fmt::format("{} refused: {}", stream_->peer().str(), error.text));
   auto response = text_response(error.status, error.text + "\n");
   if (co_await write_response("GET", response, false)) co_await linger_closing();
 }

@@ -121,6 +121,10 @@ Task<> Engine::Impl::open_torrent(std::shared_ptr<Impl> self, std::shared_ptr<Op
   } else {
     opening->result = co_await self->start_leeching(std::move(ns), digest);
   }
+  const auto& outcome = *opening->result;
+  if (!outcome && outcome.error().code != Errc::not_found && !self->stopped) {
+    self->context->log.error("digest={} download cannot start: {}", digest.str(), outcome.error().message);
+  }
   self->openings.erase(digest);
   opening->done.notify_all();
 }

@@ -24,12 +24,14 @@ Task<> Engine::Impl::serve_incoming(std::shared_ptr<Impl> self, io::StreamPtr st
   auto message = co_await read_message(*stream);
   deadline.cancel();
   if (!message) {
-    ctx.log.debug("peer={} handshake: {}", stream->peer().str(), message.error().message);
+    const auto level = message.error().code == Errc::protocol ? LogLevel::warn : LogLevel::debug;
+    ctx.log.write(
+        level, fmt::format("peer={} handshake refused: {}", stream->peer().str(), message.error().message));
     co_return;
   }
   auto* handshake = std::get_if<Handshake>(&*message);
   if (handshake == nullptr) {
-    ctx.log.debug("peer={} handshake: first message is not a bitfield", stream->peer().str());
+    ctx.log.warn("peer={} handshake refused: first message is not a bitfield", stream->peer().str());
     co_return;
   }
   auto torrent = co_await self->find_for_peer(handshake->ns, handshake->digest);

@@ -100,6 +100,7 @@ void Torrent::fail_with(Error why) {
 }
 
 Task<> Torrent::discard() {
+  while (committing_) co_await progress_.wait();
   if (auto partial = std::move(partial_)) co_await partial->discard();
 }
 
@@ -149,6 +150,7 @@ Task<> Torrent::recheck() {
     fail_with(bad.error());
     co_return;
   }
+  if (failure_) co_return;  // removed meanwhile
   if (bad->empty()) {
     context_->log.error(
         "digest={} every piece matches its sum but the whole does not match the digest: metainfo of "
@@ -199,7 +201,10 @@ Task<> Torrent::finish() {
     context_->tasks.spawn(announce_complete(shared_from_this()), "announce complete");
   }
   auto partial = std::move(partial_);
+  committing_ = true;
   auto blob = co_await partial->commit();
+  committing_ = false;
+  progress_.notify_all();
   if (!blob) {
     context_->log.error("digest={} complete, but not kept: {}", info_->digest().str(), blob.error().message);
     fail_with(blob.error());

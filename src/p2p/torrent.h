@@ -113,9 +113,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   io::FilePtr file_;
   PrefixHasher hasher_;
   Bitfield have_;
-  Bitfield receiving_;     ///< pieces whose bytes are arriving right now
-  uint32_t prefix_ = 0;    ///< pieces 0 … prefix_-1 are all there
-  bool complete_ = false;  ///< all there and the SHA-256 matched
+  Bitfield receiving_;       ///< pieces whose bytes are arriving right now
+  uint32_t prefix_ = 0;      ///< pieces 0 … prefix_-1 are all there
+  bool complete_ = false;    ///< all there and the SHA-256 matched
+  bool committing_ = false;  ///< complete, and on its way into the cache
   std::optional<Error> failure_;
   uint64_t generation_ = 0;  ///< grows when bytes that readers may have got turn out wrong
 

@@ -8,23 +8,26 @@ namespace krakend::storage {
 
 BlobStore::BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log)
     : impl_(std::make_shared<Impl>(loop, disk, random, std::move(options), std::move(log))) {}
-BlobStore::~BlobStore() = default;
+BlobStore::~BlobStore() {
+  impl_->uploads.clear();  // unfinished ones refer to the store
+}
 
 Result<void> BlobStore::open_directories() {
   const auto& o = impl_->options;
   auto& disk = impl_->disk;
-  if (auto wiped = disk.remove_all(o.upload_dir); !wiped) return wiped;
+  const auto unusable = [](const std::string& dir, const Error& error) {
+    return fail(
+        error.code,
+        "data directory {} cannot be written ({}): fix its owner and mode or choose another --data-dir", dir,
+        error.message);
+  };
+  if (auto wiped = disk.remove_all(o.upload_dir); !wiped) return unusable(o.upload_dir, wiped.error());
   for (const auto& dir : {o.cache_dir, o.download_dir, o.upload_dir}) {
     const auto probe = dir + "/.writable";
     auto usable = io::make_dirs_durably(disk, dir);
     if (usable) usable = io::write_file(disk, probe, "");
     if (usable) usable = disk.remove(probe);
-    if (!usable) {
-      return fail(usable.error().code,
-                  "data directory {} cannot be written ({}): fix its owner and mode or choose "
-                  "another --data-dir",
-                  dir, usable.error().message);
-    }
+    if (!usable) return unusable(dir, usable.error());
   }
   return {};
 }
