@@ -12,6 +12,7 @@ import time
 
 KRAKEND = os.environ.get("KRAKEND", "build/release/krakend")
 START_LIMIT = 20  # seconds
+STOP_LIMIT = 20
 
 
 class Process:
@@ -20,12 +21,13 @@ class Process:
     def __init__(self, role, data_dir, *flags):
         self.data_dir = str(data_dir)
         self.command = [KRAKEND, f"--role={role}", "--data-dir", self.data_dir, *flags]
-        self.log = []
         self.ports = {}
         self.start()
 
     def start(self):
+        self.log = []  # of this run: `ready` of an earlier one says nothing about this one
         self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.ended = False
         os.set_blocking(self.process.stderr.fileno(), False)
         self.pending = b""
         self.wait_for(r" ready$", START_LIMIT)
@@ -33,6 +35,12 @@ class Process:
             found = re.search(r"listener (\S+) (\S+) (\S+):(\d+)$", line)
             if found:
                 self.ports[f"{found[1]} {found[2]}"] = (found[3], int(found[4]))
+
+    def keep_ports(self, **listeners):
+        """The next start() takes the ports of this run again: keep_ports(peer="origin peer")."""
+        for flag, listener in listeners.items():
+            free = f"--{flag.replace('_', '-')}-port=0"
+            self.command[self.command.index(free)] = free[:-1] + str(self.ports[listener][1])
 
     def wait_for(self, pattern, limit=30, count=1):
         """Reads the log until `count` lines match; returns them."""
@@ -44,27 +52,38 @@ class Process:
             left = deadline - time.monotonic()
             assert left > 0, f"no {pattern!r} in the log of {self.command}:\n" + "\n".join(self.log[-40:])
             select.select([self.process.stderr], [], [], left)
-            data = self.process.stderr.read()
-            if data == b"":
+            if not self.read_log():
                 raise AssertionError("process ended:\n" + "\n".join(self.log[-40:]))
-            lines = (self.pending + (data or b"")).split(b"\n")
-            self.pending = lines.pop()
-            self.log += [line.decode(errors="replace") for line in lines]
+
+    def read_log(self):
+        """Takes what was logged so far; false at its end. A pipe that nobody reads would stop the process."""
+        data = self.process.stderr.read()
+        lines = (self.pending + (data or b"")).split(b"\n")
+        self.pending = lines.pop()
+        self.log += [line.decode(errors="replace") for line in lines]
+        return data != b""
 
     def kill(self):
+        self.ended = True
         self.process.kill()
         self.process.wait()
         self.process.stderr.close()
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
+        """Ends it politely; a process that fell or complains at its end fails the test."""
+        if self.ended:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_LIMIT
+        while self.read_log():  # its last words, to the end of the pipe
+            left = deadline - time.monotonic()
+            if left <= 0:
                 self.kill()
-                raise AssertionError("no clean stop within 20 s")
-        return self.process.returncode
+                raise AssertionError(f"no clean stop within {STOP_LIMIT} s")
+            select.select([self.process.stderr], [], [], left)
+        self.process.stderr.close()
+        self.ended = True
+        assert self.process.wait(STOP_LIMIT) == 0, "\n".join(self.log[-40:])
 
     def request(self, port, method, path, body=None, headers=None, timeout=60):
         connection = http.client.HTTPConnection(*self.ports[port], timeout=timeout)
@@ -72,6 +91,7 @@ class Process:
         response = connection.getresponse()
         answer = (response.status, dict(response.getheaders()), response.read())
         connection.close()
+        self.read_log()
         return answer
 
     def torrents(self, port="agent server"):

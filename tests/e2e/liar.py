@@ -1,4 +1,4 @@
-"""A peer that claims to have a blob and answers every request with wrong bytes, or with nothing."""
+"""A peer that claims to have a blob and answers every request with a lie."""
 
 import json
 import socket
@@ -24,10 +24,15 @@ def frame(body):
     return struct.pack(">I", len(body)) + body
 
 
+LONGEST_MESSAGE = 32 * 1024
+
+
 class Liar:
-    def __init__(self, address, info, info_hash, silent=False):
+    """`lie`: "bytes" (wrong ones), "length" (of another piece), "message" (longer than allowed), "silence"."""
+
+    def __init__(self, address, info, info_hash, lie):
         self.peer_id = bytes(range(20))
-        self.silent = silent
+        self.lie = lie
         self.requests = 0
         self.socket = socket.create_server((address, 0))
         pieces = len(info["PieceSums"])
@@ -62,7 +67,10 @@ class Liar:
                 if message[:2] != b"\x10\x01":  # PIECE_REQUEST
                     continue
                 self.requests += 1
-                if self.silent:
+                if self.lie == "silence":
+                    continue
+                if self.lie == "message":
+                    link.sendall(struct.pack(">I", LONGEST_MESSAGE + 1))
                     continue
                 fields = message[4:]  # behind the tag and length of the body: index, length
                 index, length, at = b"", 0, 0
@@ -76,6 +84,7 @@ class Liar:
                         length = sum((b & 0x7F) << 7 * i for i, b in enumerate(fields[start:at]))
                     if tag == 0x10:
                         index = fields[start - 1:at]
+                length -= self.lie == "length"
                 link.sendall(frame(b"\x10\x02" + text(5, index + b"\x20" + varint(length))) + b"\0" * length)
         except (OSError, struct.error, IndexError):
             link.close()

@@ -1,8 +1,9 @@
-import os
-import subprocess
-import time
 import hashlib
 import json
+import os
+import re
+import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -26,7 +27,6 @@ def test_killed_agent_resumes_from_its_bitmap(herd, agents):  # noqa: F811
         pass
     agent.kill()
     client.wait()
-    agent.log.clear()
     agent.start()
     assert hashlib.sha256(get_blob(agent, digest)[2]).hexdigest() == digest[7:]
     line = agent.wait_for("download complete")[0]
@@ -36,8 +36,13 @@ def test_killed_agent_resumes_from_its_bitmap(herd, agents):  # noqa: F811
     assert int(fields["from_origins"]) == len(data) - resumed * 4 * MIB, line
 
 
-@pytest.mark.parametrize("silent", [False, True])
-def test_bad_peer_does_not_spoil_the_blob(herd, agents, silent):  # noqa: F811
+@pytest.mark.parametrize("lie, reason", [
+    ("bytes", "piece .* has sum"),
+    ("length", "payload of 4194303 bytes"),
+    ("message", "peer message of 32769 bytes exceeds the limit of 32768"),
+    ("silence", None),
+])
+def test_bad_peer_does_not_spoil_the_blob(herd, agents, lie, reason):  # noqa: F811
     data = os.urandom(24 * MIB)
     digest = cluster.push_blob(herd, data)
     agent = agents(1)
@@ -46,14 +51,16 @@ def test_bad_peer_does_not_spoil_the_blob(herd, agents, silent):  # noqa: F811
     bencoded = (f"d6:Lengthi{info['Length']}e4:Name64:{info['Name']}11:PieceLengthi{info['PieceLength']}e9:PieceSumsl" +
                 "".join(f"i{s}e" for s in info["PieceSums"]) + "ee")
     info_hash = hashlib.sha1(bencoded.encode()).hexdigest()
-    peer = liar.Liar("127.0.0.9", info, info_hash, silent)
+    peer = liar.Liar("127.0.0.9", info, info_hash, lie)
     peer.announce(tracker, info, info_hash)
     start = time.monotonic()
     assert get_blob(agent, digest)[2] == data
     assert peer.requests > 0
     assert time.monotonic() - start < 20
-    if not silent:
-        agent.wait_for(r"peer=127\.0\.0\.9:\d+ dropped: piece")
+    agent.wait_for("download complete")
+    dropped = [line for line in agent.log if re.search(r"peer=127\.0\.0\.9:\d+ dropped: ", line)]
+    assert len(dropped) == (reason is not None)
+    assert reason is None or re.search(reason, dropped[0]), dropped
 
 
 def test_running_download_survives_the_tracker(tmp_path):

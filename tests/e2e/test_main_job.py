@@ -3,14 +3,11 @@ import json
 import os
 import socket
 import subprocess
-import tarfile
-import io
 
 import pytest
 
 import cluster
-
-MIB = 1024 * 1024
+from images import MIB, write_layout
 
 
 @pytest.fixture
@@ -35,35 +32,6 @@ def agents(tmp_path, herd):
 
 def get_blob(agent, digest):
     return agent.request("agent registry", "GET", f"/v2/t/app/blobs/{digest}")
-
-
-def write_layout(path):
-    """An OCI image layout with one tar layer of random bytes."""
-    blobs = path / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-
-    def put(data):
-        digest = hashlib.sha256(data).hexdigest()
-        (blobs / digest).write_bytes(data)
-        return {"digest": f"sha256:{digest}", "size": len(data)}
-
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        info = tarfile.TarInfo("random")
-        info.size = 20 * MIB
-        tar.addfile(info, io.BytesIO(os.urandom(info.size)))
-    layer_ref = put(layer.getvalue())
-    config = put(json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                             "rootfs": {"type": "layers", "diff_ids": [layer_ref["digest"]]}}).encode())
-    oci = "application/vnd.oci.image."
-    manifest = put(json.dumps({
-        "schemaVersion": 2, "mediaType": oci + "manifest.v1+json",
-        "config": {"mediaType": oci + "config.v1+json", **config},
-        "layers": [{"mediaType": oci + "layer.v1.tar", **layer_ref}]}).encode())
-    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [
-        {"mediaType": oci + "manifest.v1+json", **manifest,
-         "annotations": {"org.opencontainers.image.ref.name": "v1"}}]}))
-    (path / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
 
 
 def skopeo(*arguments):
@@ -129,14 +97,9 @@ def test_range_and_source_header(herd, agents):
 def test_killed_origin_serves_what_it_acknowledged(herd, agents):
     data = os.urandom(10 * MIB)
     digest = cluster.push_blob(herd, data)
-    ports = dict(herd.ports)
     herd.kill()
-    herd.command = [f"{flag.split('=')[0]}={port}" if flag.endswith("-port=0") else flag
-                    for flag in herd.command
-                    for port in [{"--proxy-port=0": ports["proxy registry"][1], "--peer-port=0": ports["origin peer"][1],
-                                  "--blobserver-port=0": ports["origin blobserver"][1],
-                                  "--tracker-port=0": ports["tracker api"][1],
-                                  "--build-index-port=0": ports["build-index api"][1]}.get(flag)]]
+    herd.keep_ports(proxy="proxy registry", peer="origin peer", blobserver="origin blobserver", tracker="tracker api",
+                    build_index="build-index api")
     herd.start()
     assert get_blob(agents(1), digest)[2] == data
 
@@ -158,7 +121,6 @@ def test_agent_restart_keeps_the_blob_and_seeds_it(herd, agents):
     assert get_blob(agent, digest)[2] == data
     agent.wait_for(r"download complete")
     agent.stop()
-    agent.log.clear()
     agent.start()
     status, headers, body = get_blob(agent, digest)
     assert (status, headers["X-Krakend-Source"], body) == (200, "disk", data)
@@ -194,15 +156,15 @@ def test_garbage_on_every_port(herd, agents):
     assert get_blob(agent, cluster.push_blob(herd, data))[2] == data
 
 
-@pytest.mark.parametrize("flags, status, text", [
-    (["--role=nonsense"], 2, "nonsense"),
-    (["--role=agent", "--no-such-flag"], 2, "no-such-flag"),
-    (["--role=agent", "--config=/no/such/file.yaml"], 1, "/no/such/file.yaml"),
-])
-def test_bad_usage_is_one_clear_line(flags, status, text):
-    done = subprocess.run([cluster.KRAKEND, *flags], capture_output=True, text=True, timeout=20)
-    assert done.returncode == status
-    assert text in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+def test_delete_right_behind_the_last_byte(herd, agents):
+    """The client has all bytes before the blob is durable; a removal waits for that."""
+    agent = agents(1)
+    for _ in range(60):
+        digest = cluster.push_blob(herd, os.urandom(MIB))
+        assert get_blob(agent, digest)[0] == 200
+        assert agent.request("agent server", "DELETE", f"/blobs/{digest}")[0] == 200
+    assert [line for line in agent.log if " ERROR " in line] == []
+    assert agent.torrents() == []
 
 
 CONFIGS = os.path.join(os.path.dirname(__file__), "..", "..", "configs")
@@ -213,11 +175,3 @@ def test_shipped_configuration_loads(role):
     done = subprocess.run([cluster.KRAKEND, f"--role={role}", f"--config={CONFIGS}/{role}.yaml", "--print-config"],
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
-
-
-def test_unknown_key_is_an_error_with_its_place(tmp_path):
-    (tmp_path / "bad.yaml").write_text("trackerserver:\n  anounce_limit: 5\n")
-    done = subprocess.run([cluster.KRAKEND, "--role=tracker", f"--config={tmp_path}/bad.yaml"],
-                          capture_output=True, text=True, timeout=20)
-    assert done.returncode == 1
-    assert "bad.yaml:2" in done.stderr and "announce_limit" in done.stderr
