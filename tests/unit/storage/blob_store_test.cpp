@@ -1,111 +1,135 @@
-#include "krakend/storage/blob_store.h"
+#include "unit/storage/blob_store_contract.h"
 
-#include "krakend/core/hex.h"
 #include "krakend/io/system.h"
-#include "support/catch.h"
-#include "support/run.h"
+#include "support/memory_disk.h"
 #include "support/temp_dir.h"
 
-using namespace krakend;
-using namespace krakend::storage;
-using krakend::test::run;
-
+namespace krakend::test {
 namespace {
 
-struct Fixture {
-  test::TempDir dir;
-  io::Loop loop;
-  std::unique_ptr<io::Disk> disk = io::make_posix_disk();
-  std::unique_ptr<io::Random> random = io::make_system_random();
-  std::unique_ptr<BlobStore> store = make();
+class PosixWorld {
+ public:
+  io::Disk& disk() { return *disk_; }
+  std::string directory() const { return dir_.path(); }
 
-  std::unique_ptr<BlobStore> make() {
-    auto made = std::make_unique<BlobStore>(
-        loop, *disk, *random, StoreOptions{dir / "cache", dir / "download", dir / "upload"}, Logger());
-    REQUIRE(made->open_directories());
-    return made;
-  }
-
-  Result<BlobPtr> put(const std::string& data, Digest digest, uint64_t piece_length = 5) {
-    auto upload = run(loop, store->create_upload());
-    REQUIRE(upload);
-    REQUIRE((*upload)->writer(0)->write(as_bytes(data)));
-    return run(loop, (*upload)->commit(digest, piece_length));
-  }
-
-  std::string read(const BlobPtr& blob) {
-    std::string text(blob->size(), '\0');
-    REQUIRE(blob->file()->read_at(0, std::as_writable_bytes(std::span<char>(text))));
-    return text;
-  }
+ private:
+  TempDir dir_;
+  std::unique_ptr<io::Disk> disk_ = io::make_posix_disk();
 };
 
-}  // namespace
+struct MemoryWorld {
+  MemoryDisk memory;
+  MemoryDisk& disk() { return memory; }
+  std::string directory() const { return "/store"; }
+};
 
-TEST_CASE("a committed upload is a blob with metainfo, also after reopening") {
-  Fixture f;
-  const auto digest = Digest::of("hello kraken");
-  REQUIRE(f.put("hello kraken", digest));
-  f.store = f.make();
-  auto blob = run(f.loop, f.store->open(digest));
-  REQUIRE(blob);
-  CHECK(f.read(*blob) == "hello kraken");
-  CHECK(run(f.loop, f.store->metainfo(digest))->info_hash().hex() ==
-        "9c51c05e23292bbb5b84259161d306d167499a30");
-  CHECK(f.put("hello kraken", digest).error().code == Errc::already_exists);
+TEST_CASE("blob store on a file system: uploads") {
+  upload_contract<PosixWorld>();
+}
+TEST_CASE("blob store on a file system: removal") {
+  removal_contract<PosixWorld>();
+}
+TEST_CASE("blob store on a file system: partial blobs") {
+  partial_contract<PosixWorld>();
+}
+TEST_CASE("blob store in memory: uploads") {
+  upload_contract<MemoryWorld>();
+}
+TEST_CASE("blob store in memory: removal") {
+  removal_contract<MemoryWorld>();
+}
+TEST_CASE("blob store in memory: partial blobs") {
+  partial_contract<MemoryWorld>();
 }
 
-TEST_CASE("a wrong digest leaves nothing") {
-  Fixture f;
-  CHECK(f.put("hello", Digest::of("other")).error().code == Errc::corrupt);
-  CHECK(run(f.loop, f.store->open(Digest::of("other"))).error().code == Errc::not_found);
-  CHECK(f.disk->list(f.dir / "upload")->empty());
-}
+using Stage = StoreStage<MemoryWorld>;
 
-TEST_CASE("chunks out of order are hashed all the same") {
-  Fixture f;
-  auto upload = *run(f.loop, f.store->create_upload());
-  REQUIRE(upload->writer(6)->write(as_bytes("kraken")));
-  REQUIRE(upload->writer(0)->write(as_bytes("hello ")));
-  CHECK(f.store->find_upload(upload->id()) == upload);
-  CHECK(upload->size() == 12);
-  CHECK(run(f.loop, upload->commit(Digest::of("hello kraken"), 5)));
-  CHECK(f.store->find_upload(upload->id()) == nullptr);
-}
+const std::string content = "hello kraken";
+const Digest content_digest = Digest::of(content);
 
-TEST_CASE("a persisted blob cannot be removed") {
-  Fixture f;
-  const auto digest = Digest::of("x");
-  REQUIRE(f.put("x", digest));
-  REQUIRE(run(f.loop, f.store->set_persist(digest, true)));
-  CHECK(*run(f.loop, f.store->persist(digest)));
-  CHECK(run(f.loop, f.store->remove(digest)).error().code == Errc::conflict);
-  REQUIRE(run(f.loop, f.store->set_persist(digest, false)));
-  REQUIRE(run(f.loop, f.store->remove(digest)));
-  CHECK(run(f.loop, f.store->remove(digest)).error().code == Errc::not_found);
-}
-
-TEST_CASE("a partial blob remembers its pieces and becomes a blob") {
-  Fixture f;
-  const std::string data = "hello kraken";
-  const auto digest = Digest::of(data);
-  const auto info = *MetaInfo::make(digest, 12, 5, {907060870, 439875091, 4082745666});
-  {
-    auto partial = *run(f.loop, f.store->open_partial(info));
-    CHECK(run(f.loop, f.store->open_partial(info)).value() == partial);
-    REQUIRE(partial->file()->write_at(5, as_bytes(" krak")));
-    REQUIRE(run(f.loop, partial->mark(1)));
+/// Whole with metainfo, or not there at all: true when it is there.
+bool whole_or_absent(Stage& stage) {
+  auto blob = run(stage.loop, stage.store->open(content_digest));
+  if (!blob) {
+    CHECK(blob.error().code == Errc::not_found);
+    return false;
   }
-  f.store = f.make();
-  CHECK(run(f.loop, f.store->partial_metainfo(digest))->info_hash() == info.info_hash());
-  auto partial = *run(f.loop, f.store->open_partial(info));
-  CHECK(partial->have().count() == 1);
-  CHECK(partial->have().test(1));
-  REQUIRE(partial->file()->write_at(0, as_bytes(data)));
-  REQUIRE(run(f.loop, partial->mark(0)));
-  REQUIRE(run(f.loop, partial->mark(2)));
-  auto blob = run(f.loop, partial->commit());
-  REQUIRE(blob);
-  CHECK(f.read(*blob) == data);
-  CHECK(run(f.loop, f.store->open_partial(info)).error().code == Errc::already_exists);
+  CHECK(stage.read(*blob) == content);
+  CHECK(run(stage.loop, stage.store->metainfo(content_digest)));
+  return true;
 }
+
+/// Runs `act` on a store whose disk breaks at each of its changes in turn and then loses its power; what
+/// `act` said was done must be there after the restart, and nothing may ever be half there.
+template <class Act>
+void break_everywhere(Act act) {
+  bool acknowledged = false;
+  for (uint64_t step = 0; !acknowledged; ++step) {
+    REQUIRE(step < 200);
+    for (uint64_t seed = 0; seed < 16; ++seed) {
+      INFO("the disk breaks after " << step << " changes, seed " << seed);
+      Stage stage;
+      SeededRandom random(seed);
+      stage.world.memory.break_after(step);
+      acknowledged = act(stage);
+      stage.world.memory.lose_power(random);
+      stage.store = stage.make();
+      const bool there = whole_or_absent(stage);
+      if (acknowledged) CHECK(there);
+      // And the next try succeeds.
+      if (!there) REQUIRE(stage.put(content, content_digest));
+    }
+  }
+}
+
+TEST_CASE("blob store: an upload that was acknowledged survives the loss of power, at every step") {
+  break_everywhere([](Stage& stage) { return stage.put(content, content_digest).has_value(); });
+}
+
+TEST_CASE("blob store: a download that was committed survives the loss of power, at every step") {
+  const auto info = *MetaInfo::make(content_digest, 12, 5, {907060870, 439875091, 4082745666});
+  break_everywhere([&](Stage& stage) {
+    auto partial = run(stage.loop, stage.store->open_partial(info));
+    if (!partial || !(*partial)->file()->write_at(0, as_bytes(content))) return false;
+    for (PieceIndex index = 0; index < info.piece_count(); ++index) {
+      if (!run(stage.loop, (*partial)->mark(index))) return false;
+    }
+    return run(stage.loop, (*partial)->commit()).has_value();
+  });
+}
+
+TEST_CASE("blob store: a disk that runs full at any byte leaves nothing behind") {
+  Stage empty;
+  const auto before = empty.world.memory.space("/")->available;
+  bool fits = false;
+  for (uint64_t room = 0; !fits; ++room) {
+    REQUIRE(room < 1000);
+    INFO(room << " bytes are free");
+    Stage stage;
+    stage.world.memory.set_capacity(room);
+    const auto stored = stage.put(content, content_digest);
+    fits = stored.has_value();
+    CHECK(whole_or_absent(stage) == fits);
+    if (fits) continue;
+    CHECK(stored.error().code == Errc::no_space);
+    CHECK(stage.world.memory.list("/store/upload")->empty());
+    stage.world.memory.set_capacity(before);
+    CHECK(stage.world.memory.space("/")->available == before);
+  }
+}
+
+TEST_CASE(
+    "blob store: a download that does not fit is refused before its first byte, and says how much is "
+    "needed") {
+  Stage stage;
+  stage.world.memory.set_capacity(11);
+  const auto info = *MetaInfo::make(content_digest, 12, 5, {907060870, 439875091, 4082745666});
+  const auto partial = run(stage.loop, stage.store->open_partial(info));
+  REQUIRE_FALSE(partial);
+  CHECK(partial.error().code == Errc::no_space);
+  CHECK(partial.error().message.find("12 bytes") != std::string::npos);
+  CHECK(stage.world.memory.space("/")->available == 11);
+}
+
+}  // namespace
+}  // namespace krakend::test

@@ -1,0 +1,291 @@
+#include "support/memory_disk.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+
+namespace krakend::test {
+
+struct MemoryDisk::Node {
+  using Space = std::shared_ptr<std::atomic<uint64_t>>;
+  Node(bool is_directory, Space used_bytes) : directory(is_directory), used(std::move(used_bytes)) {}
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  ~Node() { *used -= data.size(); }
+  using Entries = std::map<std::string, std::shared_ptr<Node>>;
+
+  const bool directory;
+  const Space used;  ///< of the whole disk; also bytes whose last name is gone count while they are open
+  std::string data;
+  std::string durable_data;
+  Entries entries;
+  Entries durable_entries;
+};
+
+/// Where a path leads: its directory (null when missing), the last part of its name, and what is there, if
+/// anything.
+struct MemoryDisk::Place {
+  NodePtr parent;
+  std::string name;
+  NodePtr node;
+  bool below_file = false;
+};
+
+struct MemoryDisk::State {
+  std::mutex mutex;
+  Node::Space used = std::make_shared<std::atomic<uint64_t>>(0);
+  NodePtr root = std::make_shared<Node>(true, used);
+  uint64_t capacity = 0;
+  uint64_t changes = 0;
+  std::optional<uint64_t> breaks_at;
+  Errc broken_code = Errc::io;
+
+  Place find(const std::string& path) const {
+    Place place{nullptr, "", root, false};
+    for (size_t begin = 0; begin < path.size();) {
+      const size_t end = std::min(path.find('/', begin), path.size());
+      const auto part = path.substr(begin, end - begin);
+      begin = end + 1;
+      if (part.empty() || part == ".") continue;
+      place.below_file = place.below_file || (place.node && !place.node->directory);
+      place.parent = place.node && place.node->directory ? place.node : nullptr;
+      place.name = part;
+      place.node = nullptr;
+      if (!place.parent) continue;
+      const auto found = place.parent->entries.find(part);
+      if (found != place.parent->entries.end()) place.node = found->second;
+    }
+    return place;
+  }
+
+  /// Counts a change; the error of a broken disk.
+  Result<void> change(const std::string& path) {
+    if (breaks_at && changes >= *breaks_at) return fail(broken_code, "{}: the disk is broken", path);
+    ++changes;
+    return {};
+  }
+
+  uint64_t available() const { return capacity - std::min(used->load(), capacity); }
+
+  Result<void> resize(const std::string& path, std::string& data, uint64_t size) {
+    if (size > data.size() && size - data.size() > available())
+      return fail(Errc::no_space, "{}: no space left", path);
+    *used += size - data.size();
+    data.resize(size, '\0');
+    return {};
+  }
+};
+
+class MemoryDisk::OpenFile final : public io::File {
+ public:
+  OpenFile(std::shared_ptr<State> state, NodePtr node, std::string path, bool writable)
+      : state_(std::move(state)), node_(std::move(node)), path_(std::move(path)), writable_(writable) {}
+
+  Result<size_t> read_at(uint64_t offset, std::span<std::byte> out) override {
+    const std::lock_guard lock(state_->mutex);
+    const auto& data = node_->data;
+    if (offset >= data.size()) return size_t{0};
+    const size_t count = std::min<size_t>(out.size(), data.size() - offset);
+    std::memcpy(out.data(), data.data() + offset, count);
+    return count;
+  }
+  Result<void> write_at(uint64_t offset, std::span<const std::byte> bytes) override {
+    const std::lock_guard lock(state_->mutex);
+    if (auto ok = may_change(); !ok) return ok;
+    if (offset + bytes.size() > node_->data.size()) {
+      if (auto grown = state_->resize(path_, node_->data, offset + bytes.size()); !grown) return grown;
+    }
+    std::memcpy(node_->data.data() + offset, bytes.data(), bytes.size());
+    return {};
+  }
+  Result<void> allocate(uint64_t size) override { return truncate(size); }
+  Result<void> truncate(uint64_t size) override {
+    const std::lock_guard lock(state_->mutex);
+    if (auto ok = may_change(); !ok) return ok;
+    return state_->resize(path_, node_->data, size);
+  }
+  Result<void> sync() override {
+    const std::lock_guard lock(state_->mutex);
+    if (auto ok = state_->change(path_); !ok) return ok;
+    node_->durable_data = node_->data;
+    return {};
+  }
+  Result<uint64_t> size() override {
+    const std::lock_guard lock(state_->mutex);
+    return node_->data.size();
+  }
+  int descriptor() const override { return -1; }
+
+ private:
+  Result<void> may_change() {
+    if (!writable_) return fail(Errc::io, "{}: opened for reading", path_);
+    return state_->change(path_);
+  }
+
+  std::shared_ptr<State> state_;
+  NodePtr node_;
+  std::string path_;
+  bool writable_;
+};
+
+MemoryDisk::MemoryDisk(uint64_t capacity) : state_(std::make_shared<State>()) {
+  state_->capacity = capacity;
+}
+MemoryDisk::~MemoryDisk() = default;
+
+uint64_t MemoryDisk::changes() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->changes;
+}
+
+void MemoryDisk::break_after(uint64_t left, Errc code) {
+  const std::lock_guard lock(state_->mutex);
+  state_->breaks_at = state_->changes + left;
+  state_->broken_code = code;
+}
+
+void MemoryDisk::set_capacity(uint64_t bytes) {
+  const std::lock_guard lock(state_->mutex);
+  state_->capacity = bytes;
+}
+
+void MemoryDisk::lose_power(io::Random& random) {
+  const std::lock_guard lock(state_->mutex);
+  state_->breaks_at.reset();
+  std::vector<NodePtr> left{state_->root};
+  while (!left.empty()) {
+    const NodePtr node = left.back();
+    left.pop_back();
+    if (!node->directory) {
+      *node->used -= node->data.size();
+      if (random.below(2) == 0) node->data = node->durable_data;
+      node->durable_data = node->data;
+      *node->used += node->data.size();
+      continue;
+    }
+    // Each name is decided for itself: a journal keeps the order of one directory's changes, but ours need
+    // not.
+    Node::Entries names = node->durable_entries;
+    names.insert(node->entries.begin(), node->entries.end());
+    for (const auto& [name, ignored] : names) {
+      const auto& kept = random.below(2) == 0 ? node->durable_entries : node->entries;
+      const auto found = kept.find(name);
+      const NodePtr chosen = found == kept.end() ? nullptr : found->second;
+      if (chosen)
+        node->entries[name] = chosen;
+      else
+        node->entries.erase(name);
+    }
+    node->durable_entries = node->entries;
+    for (const auto& [name, child] : node->entries) left.push_back(child);
+  }
+}
+
+Result<io::FilePtr> MemoryDisk::open(const std::string& path, io::OpenMode mode) {
+  const std::lock_guard lock(state_->mutex);
+  Place place = state_->find(path);
+  const bool creates = mode != io::OpenMode::read && mode != io::OpenMode::read_write;
+  if (place.node && place.node->directory) return fail(Errc::io, "{} is a directory", path);
+  if (place.node && mode == io::OpenMode::create_new)
+    return fail(Errc::already_exists, "{} is there already", path);
+  if (!place.node && (!creates || !place.parent)) return fail(Errc::not_found, "{}: no such file", path);
+  if (creates) {
+    if (auto ok = state_->change(path); !ok) return propagate(ok);
+  }
+  if (!place.node) place.node = place.parent->entries[place.name] = std::make_shared<Node>(false, state_->used);
+  if (mode == io::OpenMode::truncate) (void)state_->resize(path, place.node->data, 0);
+  return std::make_shared<OpenFile>(state_, place.node, path, mode != io::OpenMode::read);
+}
+
+Result<io::FileStat> MemoryDisk::stat(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  const Place place = state_->find(path);
+  if (!place.node) return fail(Errc::not_found, "{}: no such file", path);
+  return io::FileStat{place.node->data.size(), place.node->directory, {}};
+}
+
+Result<void> MemoryDisk::rename(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(state_->mutex);
+  const Place source = state_->find(from);
+  const Place target = state_->find(to);
+  if (!source.node || !target.parent)
+    return fail(Errc::not_found, "{} or the directory of {}: not there", from, to);
+  if (target.node && target.node->directory && (!source.node->directory || !target.node->entries.empty()))
+    return fail(Errc::already_exists, "{} is a directory that is there already", to);
+  if (auto ok = state_->change(from); !ok) return ok;
+  if (target.node == source.node) return {};  // two names of one file stay
+  source.parent->entries.erase(source.name);
+  target.parent->entries[target.name] = source.node;
+  return {};
+}
+
+Result<void> MemoryDisk::hard_link(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(state_->mutex);
+  const Place source = state_->find(from);
+  const Place target = state_->find(to);
+  if (!source.node || !target.parent)
+    return fail(Errc::not_found, "{} or the directory of {}: not there", from, to);
+  if (target.node) return fail(Errc::already_exists, "{} is there already", to);
+  if (auto ok = state_->change(to); !ok) return ok;
+  target.parent->entries[target.name] = source.node;
+  return {};
+}
+
+Result<void> MemoryDisk::remove(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  const Place place = state_->find(path);
+  if (!place.node || !place.parent) return fail(Errc::not_found, "{}: no such file", path);
+  if (!place.node->entries.empty()) return fail(Errc::already_exists, "{} is not empty", path);
+  if (auto ok = state_->change(path); !ok) return ok;
+  place.parent->entries.erase(place.name);
+  return {};
+}
+
+Result<void> MemoryDisk::remove_all(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  const Place place = state_->find(path);
+  if (!place.node || !place.parent) return {};
+  if (auto ok = state_->change(path); !ok) return ok;
+  place.parent->entries.erase(place.name);
+  return {};
+}
+
+Result<void> MemoryDisk::make_dirs(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  for (size_t end = 0; end != std::string::npos;) {
+    end = path.find('/', end + 1);
+    const Place place = state_->find(path.substr(0, end));
+    if (place.node && place.node->directory) continue;
+    if (place.node || place.below_file) return fail(Errc::already_exists, "{}: a file is in the way", path);
+    if (auto ok = state_->change(path); !ok) return ok;
+    place.parent->entries[place.name] = std::make_shared<Node>(true, state_->used);
+  }
+  return {};
+}
+
+Result<void> MemoryDisk::sync_dir(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  const Place place = state_->find(path);
+  if (!place.node) return fail(Errc::not_found, "{}: no such directory", path);
+  if (auto ok = state_->change(path); !ok) return ok;
+  place.node->durable_entries = place.node->entries;
+  return {};
+}
+
+Result<std::vector<std::string>> MemoryDisk::list(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  const Place place = state_->find(path);
+  if (!place.node || !place.node->directory) return fail(Errc::not_found, "{}: no such directory", path);
+  std::vector<std::string> names;
+  for (const auto& [name, ignored] : place.node->entries) names.push_back(name);
+  return names;
+}
+
+Result<io::DiskSpace> MemoryDisk::space(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  if (!state_->find(path).node) return fail(Errc::not_found, "{}: no such directory", path);
+  return io::DiskSpace{state_->capacity, state_->available()};
+}
+
+}  // namespace krakend::test
