@@ -1,0 +1,277 @@
+#include "unit/p2p/engine_stage.h"
+#include "unit/p2p/recorded_streams.h"
+
+// The engine against what reference peers have said on the wire, byte for byte, and against peers that
+// misbehave.
+
+namespace krakend::test {
+namespace {
+
+constexpr uint32_t piece_length = 1024;
+constexpr size_t blob_length = 2605;
+constexpr const char* ns = "lib/cap1";
+
+const RecordedStream& agent_to_origin() {
+  static const RecordedStream stream = recorded_streams()[0];
+  return stream;
+}
+
+p2p::Handshake handshake_of(std::string_view stream) {
+  return std::get<p2p::Handshake>(split_frames(stream).front().message);
+}
+
+/// A stage that is to fetch the recorded blob, and what its peers need to say.
+struct Leecher : EngineStage {
+  explicit Leecher(p2p::EngineOptions options = {})
+      : EngineStage(handshake_of(agent_to_origin().opener).peer_id.hex(), options) {
+    EngineStage seeder("0000000000000000000000000000000000000001");
+    seeder.put(blob, piece_length);
+    tracker.known.emplace(digest, *run(seeder.loop, seeder.store.metainfo(digest)));
+  }
+
+  io::ContentPtr open() {
+    auto opened = run(loop, engine->open(ns, digest));
+    REQUIRE(opened);
+    return opened->content;
+  }
+
+  /// The handshake of a seeder with this id.
+  std::string seeder_handshake(std::string_view peer_id) const {
+    p2p::Handshake handshake = handshake_of(agent_to_origin().acceptor);
+    handshake.peer_id = *PeerId::parse(peer_id);
+    return p2p::encode_frame(handshake);
+  }
+  std::string piece(uint32_t index) const { return blob.substr(index * piece_length, piece_length); }
+  std::string payload(uint32_t index) const {
+    const auto bytes = piece(index);
+    return p2p::encode_frame(p2p::PiecePayload{index, 0, static_cast<uint32_t>(bytes.size())}) + bytes;
+  }
+  /// Serves every request until the blob is whole; returns the pieces asked for.
+  std::vector<uint32_t> serve(RawPeer& peer, size_t count) {
+    std::vector<uint32_t> asked;
+    while (asked.size() < count) {
+      const auto frame = peer.read_frame();
+      const auto message = p2p::decode_message(std::string_view(frame).substr(4));
+      REQUIRE(message);
+      if (const auto* request = std::get_if<p2p::PieceRequest>(&*message)) {
+        CHECK(request->offset == 0);
+        CHECK(request->length == piece(request->index).size());
+        asked.push_back(request->index);
+        peer.send(payload(request->index));
+      }
+    }
+    std::sort(asked.begin(), asked.end());
+    return asked;
+  }
+
+  const std::string blob = blob_of(agent_to_origin().acceptor, piece_length, blob_length);
+  const Digest digest = Digest::of(blob);
+};
+
+/// Where two byte strings differ first; their common length when they do not.
+size_t first_difference(std::string_view a, std::string_view b) {
+  return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+constexpr const char* first_id = "87243b238f01c65db1d0c161e78b50134a295148";
+constexpr const char* second_id = "2222222222222222222222222222222222222222";
+
+TEST_CASE("recorded streams decode to their last byte") {
+  for (const auto& stream : recorded_streams()) {
+    INFO(stream.title);
+    CHECK(split_frames(stream.opener).size() >= 2);
+    CHECK(split_frames(stream.acceptor).size() >= 4);
+  }
+}
+
+TEST_CASE("engine: a recorded opener gets the recorded answer, byte for byte") {
+  for (const size_t index : {size_t{0}, size_t{1}}) {
+    const auto stream = recorded_streams()[index];
+    INFO(stream.title);
+    const auto blob = blob_of(stream.acceptor, piece_length, blob_length);
+    REQUIRE(Digest::of(blob) == handshake_of(stream.opener).digest);
+    EngineStage stage(handshake_of(stream.acceptor).peer_id.hex());
+    stage.put(blob, piece_length);
+    auto peer = stage.dial();
+    peer->send(stream.opener);
+    CHECK(first_difference(peer->read(stream.acceptor.size()), stream.acceptor) == stream.acceptor.size());
+  }
+}
+
+TEST_CASE("engine: as opener it says what the recorded one said, and gets the blob") {
+  Leecher stage;
+  auto listener = stage.listen(first_id, true);
+  const auto content = stage.open();
+  auto peer = stage.accept(*listener);
+  const auto handshake = split_frames(agent_to_origin().opener).front().bytes;
+  CHECK(hex_of(peer->read_frame()) == hex_of(handshake));
+  peer->send(stage.seeder_handshake(first_id));
+  CHECK(stage.serve(*peer, 3) == std::vector<uint32_t>{0, 1, 2});
+  CHECK(stage.read_all(content) == stage.blob);
+  CHECK(run(stage.loop, stage.engine->open(ns, stage.digest))->source == p2p::Source::disk);
+}
+
+TEST_CASE("engine: two readers are one download") {
+  Leecher stage;
+  auto listener = stage.listen(first_id);
+  const auto one = stage.open();
+  const auto two = stage.open();
+  auto peer = stage.accept(*listener);
+  peer->read_frame();
+  peer->send(stage.seeder_handshake(first_id));
+  stage.serve(*peer, 3);
+  CHECK(stage.read_all(one) == stage.blob);
+  CHECK(stage.read_all(two) == stage.blob);
+  CHECK(stage.tracker.metainfo_calls == 1);
+  CHECK(stage.engine->torrents().size() == 1);
+}
+
+TEST_CASE("engine: a piece with wrong bytes is fetched from somebody else, and the liar is dropped") {
+  Leecher stage;
+  auto lying = stage.listen(first_id);
+  const auto content = stage.open();
+  auto liar = stage.accept(*lying);
+  liar->read_frame();
+  liar->send(stage.seeder_handshake(first_id));
+  auto honest = stage.listen(second_id);
+  const auto frame = liar->read_frame();
+  const auto request = std::get<p2p::PieceRequest>(*p2p::decode_message(std::string_view(frame).substr(4)));
+  auto wrong = stage.payload(request.index);
+  wrong.back() = static_cast<char>(wrong.back() ^ 1);
+  liar->send(wrong);
+  CHECK(liar->closed());
+  auto peer = stage.accept(*honest);
+  peer->read_frame();
+  peer->send(stage.seeder_handshake(second_id));
+  CHECK(stage.serve(*peer, 3) == std::vector<uint32_t>{0, 1, 2});
+  CHECK(stage.read_all(content) == stage.blob);
+}
+
+TEST_CASE("engine: requests of a peer that leaves go to another one at once") {
+  p2p::EngineOptions patient;
+  patient.stall_timeout = 10min;  // no timer may be what saves us
+  Leecher stage(patient);
+  auto leaving = stage.listen(first_id);
+  auto staying = stage.listen(second_id);
+  const auto content = stage.open();
+  auto leaver = stage.accept(*leaving);
+  auto stayer = stage.accept(*staying);
+  leaver->read_frame();
+  stayer->read_frame();
+  leaver->send(stage.seeder_handshake(first_id));
+  for (int i = 0; i < 3; ++i) leaver->read_frame();  // has asked it for all three
+  stayer->send(stage.seeder_handshake(second_id));
+  leaver.reset();
+  CHECK(stage.serve(*stayer, 3) == std::vector<uint32_t>{0, 1, 2});
+  CHECK(stage.read_all(content) == stage.blob);
+}
+
+TEST_CASE("engine: a peer that answers with another id, blob or shape is left") {
+  Leecher stage;
+  auto listener = stage.listen(first_id);
+  const auto content = stage.open();
+  auto peer = stage.accept(*listener);
+  peer->read_frame();
+
+  SECTION("another peer id than the one dialled") {
+    peer->send(stage.seeder_handshake(second_id));
+  }
+  SECTION("another blob") {
+    p2p::Handshake handshake = handshake_of(recorded_streams()[2].acceptor);
+    handshake.peer_id = *PeerId::parse(first_id);
+    peer->send(p2p::encode_frame(handshake));
+  }
+  SECTION("another number of pieces") {
+    p2p::Handshake handshake = handshake_of(agent_to_origin().acceptor);
+    handshake.have = Bitfield(4);
+    peer->send(p2p::encode_frame(handshake));
+  }
+  SECTION("no handshake at all") {
+    peer->send(p2p::encode_frame(p2p::AnnouncePiece{0}));
+  }
+  SECTION("a message of over 32 KiB") {
+    peer->send(bytes_of("00008001"));
+  }
+  SECTION("no protobuf") {
+    peer->send(bytes_of("00000004ffffffff"));
+  }
+  CHECK(peer->closed());
+  CHECK(stage.engine->torrents().at(0).pieces_have == 0);
+}
+
+TEST_CASE("engine: an acceptor refuses a handshake for another torrent of the same blob") {
+  EngineStage stage(first_id);
+  stage.put(blob_of(agent_to_origin().acceptor, piece_length, blob_length), 512);  // cut otherwise
+  auto peer = stage.dial();
+  peer->send(agent_to_origin().opener);
+  CHECK(peer->closed());
+}
+
+TEST_CASE("engine: a piece that is not there is refused with an error, and the connection stays") {
+  Leecher stage;
+  auto listener = stage.listen(first_id);
+  const auto content = stage.open();
+  auto source = stage.accept(*listener);
+  source->read_frame();
+  auto asking = stage.dial();
+  p2p::Handshake handshake = handshake_of(agent_to_origin().opener);
+  handshake.peer_id = *PeerId::parse(second_id);
+  asking->send(p2p::encode_frame(handshake));
+  const auto answer = asking->read_frame();
+  CHECK(std::get<p2p::Handshake>(*p2p::decode_message(std::string_view(answer).substr(4))).have.count() == 0);
+  asking->send(p2p::encode_frame(p2p::PieceRequest{1, 0, piece_length}));
+  CHECK(hex_of(asking->read_frame()) == hex_of(p2p::encode_frame(p2p::PieceError{1, "piece not complete"})));
+  // Each piece is announced to those who lack it when it arrives, and the end is told.
+  source->send(stage.seeder_handshake(first_id));
+  stage.serve(*source, 3);
+  std::vector<std::string> told{asking->read_frame(), asking->read_frame(), asking->read_frame()};
+  std::sort(told.begin(), told.end());
+  for (uint32_t i = 0; i < 3; ++i) CHECK(hex_of(told[i]) == hex_of(p2p::encode_frame(p2p::AnnouncePiece{i})));
+  CHECK(hex_of(asking->read_frame()) == hex_of(p2p::encode_frame(p2p::Complete{})));
+  CHECK(stage.read_all(content) == stage.blob);
+}
+
+TEST_CASE("engine: metainfo that lies about the whole fails the download instead of keeping it") {
+  Leecher stage;
+  const auto other = Digest::of("something else");
+  const auto& info = stage.tracker.known.at(stage.digest);
+  std::vector<uint32_t> sums;
+  for (PieceIndex index = 0; index < info.piece_count(); ++index) sums.push_back(info.piece_sum(index));
+  stage.tracker.known.emplace(other, *MetaInfo::make(other, info.length(), info.piece_length(), sums));
+  auto listener = stage.listen(first_id);
+  auto opened = run(stage.loop, stage.engine->open(ns, other));
+  REQUIRE(opened);
+  auto peer = stage.accept(*listener);
+  const auto greeting = peer->read_frame();
+  p2p::Handshake handshake =
+      std::get<p2p::Handshake>(*p2p::decode_message(std::string_view(greeting).substr(4)));
+  handshake.peer_id = *PeerId::parse(first_id);
+  handshake.have = handshake_of(agent_to_origin().acceptor).have;
+  handshake.ns.clear();
+  peer->send(p2p::encode_frame(handshake));
+  stage.serve(*peer, 3);
+  CHECK_FALSE(run(stage.loop, EngineStage::wait_whole(opened->content)));
+  CHECK(run(stage.loop, stage.store.open(other)).error().code == Errc::not_found);
+}
+
+TEST_CASE("engine: a removal in mid download ends its readers and leaves nothing") {
+  Leecher stage;
+  auto listener = stage.listen(first_id);
+  const auto content = stage.open();
+  auto peer = stage.accept(*listener);
+  peer->read_frame();
+  peer->send(stage.seeder_handshake(first_id));
+  peer->read_frame();
+  REQUIRE(run(stage.loop, stage.engine->remove(stage.digest)));
+  CHECK_FALSE(run(stage.loop, EngineStage::wait_whole(content)));
+  CHECK(stage.engine->torrents().empty());
+  CHECK(run(stage.loop, stage.store.partial_metainfo(stage.digest)).error().code == Errc::not_found);
+}
+
+TEST_CASE("engine: what nobody has is not_found") {
+  Leecher stage;
+  CHECK(run(stage.loop, stage.engine->open(ns, Digest::of("x"))).error().code == Errc::not_found);
+}
+
+}  // namespace
+}  // namespace krakend::test
