@@ -100,12 +100,14 @@ class Bench:
         """One cold pull origin → agent → curl beside nginx → curl → file and openssl dgst."""
         copy = os.path.join(self.folder, "copy")
         walls, yardsticks, ratio, cpu, agents, herds, agent_peaks, herd_peaks = ([] for _ in range(8))
+        pipes, hashes = [], []
         for _ in range(self.args.runs):
             rig.touch_memory(self.folder, self.args.size * rig.MIB)
             start = time.monotonic()
-            subprocess.run(f"curl -sS --fail {self.nginx.url}/blob | tee {copy} | openssl dgst -sha256", shell=True,
-                           check=True, stdout=subprocess.DEVNULL)
+            pipes.append(self.per_gib(rig.shell(
+                f"curl -sS --fail {self.nginx.url}/blob | tee {copy} | openssl dgst -sha256")))
             yardsticks.append(time.monotonic() - start)
+            hashes.append(self.per_gib(rig.shell(f"openssl dgst -sha256 {copy}")))
             os.remove(copy)
             agent = self.new_agent()
             rig.touch_memory(self.folder, self.args.size * rig.MIB)
@@ -123,6 +125,9 @@ class Bench:
         self.line("seconds of curl | tee file | openssl dgst -sha256", rig.spread(yardsticks))
         self.line("time / that", rig.spread(ratio), "≤ 1")
         self.line("CPU s per GiB: both processes", rig.spread(cpu), "≤ 1.5")
+        self.line("CPU s per GiB: curl, tee and openssl dgst", rig.spread(pipes))
+        self.line("CPU / that", rig.spread([ours / theirs for ours, theirs in zip(cpu, pipes)]))
+        self.line("CPU s per GiB: openssl dgst of the file alone", rig.spread(hashes))
         self.line("CPU s per GiB: agent, SHA-256 included", rig.spread(agents))
         self.line("CPU s per GiB: herd with the origin", rig.spread(herds))
         self.line("peak memory of the agent, MiB", f"{max(agent_peaks):.1f}", "≤ 64")

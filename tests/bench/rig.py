@@ -1,6 +1,7 @@
 """What the benchmarks measure with: a network of their own, CPU seconds and memory of processes, nginx as yardstick."""
 
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -137,6 +138,16 @@ def touch_memory(folder, size):
         for _ in range(size // MIB):
             file.write(block)
     os.remove(path)
+
+
+def shell(command):
+    """Runs it; CPU seconds of all its processes."""
+    def spent():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+    before = spent()
+    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
+    return spent() - before
 
 
 def median(values):
