@@ -19,35 +19,35 @@ TEST_CASE("name_path: the vectors of the contract, both ways") {  // core-format
   };
   const Vector vectors[] = {
       {"docker_tag", "repo-bar:latest",
-       "/root/docker/registry/v2/repositories/repo-bar/_manifests/tags/latest/current/link"},
-      {"sharded_docker_blob", hex, std::string("/root/docker/registry/v2/blobs/sha256/ff/") + hex + "/data"},
-      {"identity", "foo/bar", "/root/foo/bar"},
+       "/srv/root/docker/registry/v2/repositories/repo-bar/_manifests/tags/latest/current/link"},
+      {"sharded_docker_blob", hex, std::string("/srv/root/docker/registry/v2/blobs/sha256/ff/") + hex + "/data"},
+      {"identity", "foo/bar", "/srv/root/foo/bar"},
   };
   for (const auto& [id, name, path] : vectors) {
     INFO(id);
-    auto names = value_of(backend::make_name_path(id, "/root"));
+    auto names = value_of(backend::make_name_path(id, "/srv/root"));
     CHECK(value_of(names->path(name)) == path);
     CHECK(value_of(names->name(path)) == name);
   }
 }
 
 TEST_CASE("name_path: a root may end in a slash") {
-  CHECK(path_of("identity", "/root/", "foo") == "/root/foo");
-  CHECK(value_of(value_of(backend::make_name_path("identity", "/root/"))->name("/root/foo")) == "foo");
+  CHECK(path_of("identity", "/srv/root/", "foo") == "/srv/root/foo");
+  CHECK(value_of(value_of(backend::make_name_path("identity", "/srv/root/"))->name("/srv/root/foo")) == "foo");
 }
 
 TEST_CASE("name_path: paths of another scheme are refused") {
   for (const char* id : {"identity", "docker_tag", "sharded_docker_blob"}) {
     INFO(id);
-    CHECK_FALSE(value_of(backend::make_name_path(id, "/root"))->name("/elsewhere/foo"));
+    CHECK_FALSE(value_of(backend::make_name_path(id, "/srv/root"))->name("/elsewhere/foo"));
   }
-  CHECK_FALSE(value_of(backend::make_name_path("docker_tag", "/root"))
-                  ->name("/root/docker/registry/v2/repositories/_manifests/tags/v1/current/link"));
+  CHECK_FALSE(value_of(backend::make_name_path("docker_tag", "/srv/root"))
+                  ->name("/srv/root/docker/registry/v2/repositories/_manifests/tags/v1/current/link"));
 }
 
 TEST_CASE("name_path: no name leaves the root") {
   for (const char* id : {"identity", "docker_tag", "sharded_docker_blob"}) {
-    auto names = value_of(backend::make_name_path(id, "/root"));
+    auto names = value_of(backend::make_name_path(id, "/srv/root"));
     for (const std::string name : {"", "..", "../x", "a/../../b:c", "./a:b", "a/.."}) {
       INFO(id << " " << name);
       CHECK_FALSE(names->path(name));
@@ -57,7 +57,7 @@ TEST_CASE("name_path: no name leaves the root") {
 }
 
 TEST_CASE("name_path: an unknown scheme is refused with those there are") {
-  const auto names = backend::make_name_path("sharded", "/root");
+  const auto names = backend::make_name_path("sharded", "/srv/root");
   REQUIRE_FALSE(names);
   for (const char* part : {"sharded", "identity", "docker_tag", "sharded_docker_blob"})
     CHECK(names.error().message.find(part) != std::string::npos);

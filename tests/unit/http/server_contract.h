@@ -10,6 +10,7 @@ void server_refuses_malformed_heads(const ServerFactory& make);
 void server_limits_heads(const ServerFactory& make);
 void server_feeds_bodies(const ServerFactory& make);
 void server_treats_broken_bodies(const ServerFactory& make);
+void server_waits_for_slow_senders(const ServerFactory& make);
 void server_frames_responses(const ServerFactory& make);
 void server_sends_content(const ServerFactory& make);
 void server_sends_late_content(const ServerFactory& make);

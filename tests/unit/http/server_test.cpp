@@ -39,6 +39,9 @@ TEST_CASE("server: request bodies") {
 TEST_CASE("server: broken request bodies") {
   server_treats_broken_bodies(real);
 }
+TEST_CASE("server: slow senders") {
+  server_waits_for_slow_senders(real);
+}
 TEST_CASE("server: framing of responses") {
   server_frames_responses(real);
 }
