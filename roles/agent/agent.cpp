@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "krakend/api/clients.h"
+#include "krakend/api/deletions.h"
+#include "krakend/io/task_group.h"
 #include "roles/agent/agent_api.h"
 #include "roles/agent/readiness.h"
 #include "roles/agent/swarm_transfer.h"
@@ -22,7 +24,11 @@ struct Agent::Impl {
         transfer(engine, tags),
         handler(services.loop, transfer, {}, services.log.module("registry")),
         readiness(services.client, services.random, options.build_indexes, options.trackers),
-        agent_api(engine, tags, readiness) {}
+        agent_api(engine, tags, readiness),
+        tasks(services.loop, services.log),
+        deletions(
+            tags, services.clock, services.random, [this](Digest digest) { return engine.remove(digest); },
+            services.log.module("deletions")) {}
 
   Result<io::Address> listen_registry() {
     http::Router router;
@@ -54,6 +60,8 @@ struct Agent::Impl {
   registry::RegistryHandler handler;
   Readiness readiness;
   AgentApi agent_api;
+  io::TaskGroup tasks;
+  api::DeletionFeed deletions;
 };
 
 Agent::Agent(api::Services services, storage::BlobStore& store, AgentOptions options)
@@ -68,11 +76,14 @@ Result<Agent::Bound> Agent::start() {
   if (!registry) return propagate(registry);
   auto server = impl_->listen_server();
   if (!server) return propagate(server);
+  impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return Bound{*registry, *server, *p2p};
 }
 
 Task<> Agent::stop() {
   impl_->agent_api.drain();
+  co_await impl_->tasks.stop();
+  co_await impl_->handler.stop();
   co_await impl_->engine.stop();
 }
 

@@ -59,4 +59,12 @@ Task<Result<storage::UploadPtr>> SwarmTransfer::create_upload() {
   co_return read_only();
 }
 
+Task<Result<void>> SwarmTransfer::remove_tag(std::string /*repo*/, std::string /*tag*/) {
+  co_return read_only();
+}
+
+Task<Result<void>> SwarmTransfer::remove_blob(std::string /*repo*/, Digest /*digest*/) {
+  co_return read_only();
+}
+
 }  // namespace krakend::agent

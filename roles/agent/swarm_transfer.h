@@ -29,6 +29,8 @@ class SwarmTransfer final : public registry::Transfer {
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
   Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
   Task<Result<storage::UploadPtr>> create_upload() override;
+  Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
+  Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
 
  private:
   p2p::Engine& engine_;

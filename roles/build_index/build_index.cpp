@@ -5,6 +5,7 @@
 
 #include "krakend/api/clients.h"
 #include "krakend/api/requests.h"
+#include "krakend/core/internal_tags.h"
 #include "krakend/io/task_group.h"
 #include "roles/build_index/dependency_resolver.h"
 #include "roles/build_index/listing.h"
@@ -36,13 +37,14 @@ struct BuildIndex::Impl {
         origin_address(pick_origin(options.origins, services.random)),
         tasks(services.loop, log),
         tags(backends),
-        resolver({services.loop, services.clock, services.random, tasks, origins}) {}
+        resolver({services.loop, services.clock, services.random, tasks, origins, tags}) {}
 
   http::Router router();
   Task<http::Response> health(http::Request& request);
   Task<http::Response> readiness(http::Request& request);
   Task<http::Response> put_tag(http::Request& request);
   Task<http::Response> get_tag(http::Request& request);
+  Task<http::Response> delete_tag(http::Request& request);
   Task<http::Response> list(http::Request& request);
   Task<http::Response> list_repository(http::Request& request);
   Task<http::Response> replicate_tag(http::Request& request);
@@ -50,6 +52,7 @@ struct BuildIndex::Impl {
   Task<http::Response> duplicate_replicate(http::Request& request);
   Task<http::Response> origin(http::Request& request);
 
+  Task<Result<void>> check_dependencies(std::string tag, Digest digest);
   Task<Result<void>> read_duplicate_body(http::Request& request);
 
   api::Services services;
@@ -90,6 +93,7 @@ http::Router BuildIndex::Impl::router() {
       .add("PUT", "/tags/{tag}/digest/{digest}", bind(this, &Impl::put_tag))
       .add("GET", "/tags/{tag}", bind(this, &Impl::get_tag))
       .add("HEAD", "/tags/{tag}", bind(this, &Impl::get_tag))
+      .add("DELETE", "/tags/{tag}", bind(this, &Impl::delete_tag))
       .add("GET", "/repositories/{repo}/tags", bind(this, &Impl::list_repository))
       .add("GET", "/list/*", bind(this, &Impl::list))
       .add("POST", "/remotes/tags/{tag}", bind(this, &Impl::replicate_tag))
@@ -118,14 +122,33 @@ Task<http::Response> BuildIndex::Impl::put_tag(http::Request& request) {
   // Accepted for the sake of the callers: with no remote configured there is nothing to replicate to.
   auto replicate = api::bool_query(request, "replicate");
   if (!replicate) co_return http::error_response(replicate.error());
-  auto dependencies = co_await resolver.resolve(tag, *digest);
-  if (!dependencies) co_return server_error(dependencies.error());
-  auto present = co_await resolver.check(tag, std::move(*dependencies));
-  if (!present) co_return server_error(present.error());
+  auto complete = co_await check_dependencies(tag, *digest);
+  if (!complete) co_return server_error(complete.error());
   auto stored = co_await tags.put(tag, *digest);
   if (!stored) co_return server_error(stored.error());
   log.info("tag {} is {}", tag, digest->str());
   co_return http::text_response(200);
+}
+
+/// A tag may name only what is there whole. Notes of our own name blobs, or what is no more.
+Task<Result<void>> BuildIndex::Impl::check_dependencies(std::string tag, Digest digest) {
+  if (is_internal_tag(tag)) co_return Result<void>{};
+  auto dependencies = co_await resolver.resolve(tag, digest);
+  if (!dependencies) co_return propagate(dependencies);
+  co_return co_await resolver.check(tag, std::move(*dependencies));
+}
+
+/// Not in the reference, where a tag lives for ever.
+Task<http::Response> BuildIndex::Impl::delete_tag(http::Request& request) {
+  const std::string tag = api::param(request, "tag");
+  auto removed = co_await tags.remove(tag);
+  if (!removed) {
+    const Errc code = removed.error().code;
+    if (code == Errc::not_found || code == Errc::invalid_argument) co_return http::text_response(404);
+    co_return server_error(removed.error());
+  }
+  log.info("tag {} deleted", tag);
+  co_return http::text_response(202);
 }
 
 Task<http::Response> BuildIndex::Impl::get_tag(http::Request& request) {

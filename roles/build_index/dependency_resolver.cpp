@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "krakend/api/backoff.h"
-#include "krakend/api/parallel.h"
 #include "krakend/core/hex.h"
 #include "krakend/core/units.h"
-#include "roles/build_index/manifest_references.h"
+#include "krakend/io/parallel.h"
+#include "krakend/registry/manifest.h"
 
 namespace krakend::build_index {
 namespace {
@@ -68,14 +68,24 @@ Task<Result<std::vector<Digest>>> DependencyResolver::resolve(std::string tag, D
     if (!manifest)
       co_return fail(manifest.error().code, "resolve dependencies: download manifest {}: {}", digest.str(),
                      manifest.error().message);
-    auto references = manifest_references(*manifest);
-    if (!references)
-      co_return fail(references.error().code, "resolve dependencies of {}: {}", tag,
-                     references.error().message);
-    dependencies = std::move(*references);
+    auto parsed = registry::parse_manifest(*manifest, "");
+    if (!parsed)
+      co_return fail(parsed.error().code, "resolve dependencies of {}: parse manifest: {}", tag,
+                     parsed.error().message);
+    for (const ContentDigest& reference : parsed->references) {
+      auto known = co_await sha256_of(reference);
+      if (!known)
+        co_return fail(known.error().code, "resolve dependencies of {}: {}", tag, known.error().message);
+      dependencies.push_back(*known);
+    }
   }
   dependencies.push_back(digest);
   co_return dependencies;
+}
+
+Task<Result<Digest>> DependencyResolver::sha256_of(ContentDigest digest) {
+  if (digest.sha256()) co_return *digest.sha256();
+  co_return co_await services_.tags.get(fmt::format("{}:{}", alias_repository(digest), digest.hex()));
 }
 
 Task<Result<std::string>> DependencyResolver::download_manifest(std::string tag, Digest digest) {
@@ -106,7 +116,7 @@ Task<Result<void>> DependencyResolver::check(std::string tag, std::vector<Digest
   const size_t count = dependencies.size();
   std::function<Task<>(size_t)> work = [this, tag, dependencies = std::move(dependencies), outcome](
                                            size_t i) { return check_one(tag, dependencies[i], outcome); };
-  const bool all = co_await api::run_parallel(services_.loop, services_.tasks, count, parallel_stats, work);
+  const bool all = co_await io::run_parallel(services_.loop, services_.tasks, count, parallel_stats, work);
   if (!all && *outcome) co_return fail(Errc::cancelled, "shutting down");
   co_return *outcome;
 }

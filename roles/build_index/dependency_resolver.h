@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "krakend/api/clients.h"
-#include "krakend/core/digest.h"
+#include "krakend/core/content_digest.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
 #include "roles/build_index/build_index.h"
+#include "roles/build_index/tag_store.h"
 
 namespace krakend::build_index {
 
@@ -23,6 +24,7 @@ class DependencyResolver {
     io::Random& random;
     io::TaskGroup& tasks;
     api::OriginCluster& origins;
+    TagStore& tags;
   };
   explicit DependencyResolver(Services services);
   ~DependencyResolver();
@@ -36,6 +38,8 @@ class DependencyResolver {
 
  private:
   struct Rule;
+  /// Through the alias, where the manifest names content by another algorithm.
+  Task<Result<Digest>> sha256_of(ContentDigest digest);
   Task<Result<std::string>> download_manifest(std::string tag, Digest digest);
   Task<> check_one(std::string tag, Digest dependency, std::shared_ptr<Result<void>> outcome);
 

@@ -33,6 +33,12 @@ Task<Result<Digest>> TagStore::get(std::string tag) {
   co_return digest;
 }
 
+Task<Result<void>> TagStore::remove(std::string tag) {
+  auto backend = backend_for(tag);
+  if (!backend) co_return propagate(backend);
+  co_return co_await (*backend)->remove(tag);
+}
+
 Task<Result<std::vector<std::string>>> TagStore::list(std::string prefix) {
   auto backend = backend_for(prefix);
   if (!backend) co_return propagate(backend);

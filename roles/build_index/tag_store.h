@@ -19,6 +19,8 @@ class TagStore {
   Task<Result<void>> put(std::string tag, Digest digest);
   /// not_found; corrupt when the content is no digest.
   Task<Result<Digest>> get(std::string tag);
+  /// Durable when it returns; not_found.
+  Task<Result<void>> remove(std::string tag);
   /// All names under a prefix, sorted; the backend is chosen by the prefix itself (contract http-api §6.6).
   Task<Result<std::vector<std::string>>> list(std::string prefix);
 

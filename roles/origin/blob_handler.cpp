@@ -56,7 +56,8 @@ void BlobHandler::add_routes(http::Router& router) {
       .add("POST", "/namespace/{namespace}/blobs/{digest}/prefetch", bind(this, &B::prefetch))
       .add("GET", "/internal/namespace/{namespace}/blobs/{digest}/metainfo", bind(this, &B::metainfo))
       .add("POST", "/internal/blobs/{digest}/metainfo", bind(this, &B::overwrite_metainfo))
-      .add("DELETE", "/internal/blobs/{digest}", bind(this, &B::remove));
+      .add("DELETE", "/internal/blobs/{digest}", bind(this, &B::remove))
+      .add("DELETE", "/namespace/{namespace}/blobs/{digest}", bind(this, &B::erase));
 }
 
 Task<http::Response> BlobHandler::locations(http::Request& request) {
@@ -155,6 +156,31 @@ Task<http::Response> BlobHandler::remove(http::Request& request) {
   auto removed = co_await services_.engine.remove(*digest);
   if (!removed) co_return api::error_with_status(500, removed.error());
   log_.info("{} deleted", digest->str());
+  co_return http::text_response(202);
+}
+
+/// The backend goes first: what is only gone here would come back from there with the next request.
+Task<http::Response> BlobHandler::erase(http::Request& request) {
+  auto digest = api::digest_param(request);
+  if (!digest) co_return http::error_response(digest.error());
+  bool found = false;
+  if (auto backend = services_.backends.find(api::param(request, "namespace"))) {
+    auto removed = co_await (*backend)->remove(digest->hex());
+    found = removed.has_value();
+    if (!removed && removed.error().code != Errc::not_found)
+      co_return api::error_with_status(500, removed.error());
+  }
+  auto size = co_await services_.store.size(*digest);
+  if (size) {
+    found = true;
+    auto cleared = co_await services_.store.set_persist(*digest, false);
+    if (!cleared && cleared.error().code != Errc::not_found)
+      co_return api::error_with_status(500, cleared.error());
+  }
+  auto removed = co_await services_.engine.remove(*digest);
+  if (!removed) co_return api::error_with_status(500, removed.error());
+  if (!found) co_return http::text_response(404);
+  log_.info("{} erased, from its backend too", digest->str());
   co_return http::text_response(202);
 }
 

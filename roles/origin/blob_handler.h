@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "krakend/backend/backend.h"
 #include "krakend/cluster/hosts.h"
 #include "krakend/core/log.h"
 #include "krakend/http/server.h"
@@ -19,6 +20,7 @@ class BlobHandler {
   struct Services {
     storage::BlobStore& store;
     BlobRefresher& refresher;
+    const backend::Backends& backends;
     p2p::Engine& engine;
     const cluster::HashRing& ring;
   };
@@ -34,6 +36,7 @@ class BlobHandler {
   Task<http::Response> metainfo(http::Request& request);
   Task<http::Response> overwrite_metainfo(http::Request& request);
   Task<http::Response> remove(http::Request& request);
+  Task<http::Response> erase(http::Request& request);
 
   Task<Result<storage::BlobPtr>> open_or_refresh(std::string ns, Digest digest);
   Task<Result<MetaInfo>> local_metainfo(Digest digest);

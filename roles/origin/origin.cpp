@@ -48,7 +48,7 @@ struct Origin::Impl {
         refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths,
                   log),
         uploads({services.loop, services.clock, store, write_back, replicator}, options.piece_lengths, log),
-        blobs({store, refresher, engine, ring}, options.piece_lengths, log) {}
+        blobs({store, refresher, backends, engine, ring}, options.piece_lengths, log) {}
 
   http::Router router();
   Task<http::Response> alive(http::Request& request);

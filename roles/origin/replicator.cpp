@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "krakend/api/clients.h"
-#include "krakend/api/parallel.h"
+#include "krakend/io/parallel.h"
 
 namespace krakend::origin {
 namespace {
@@ -37,7 +37,7 @@ Task<> Replicator::duplicate(std::string ns, Digest digest) {
   std::function<Task<>(size_t)> work = [this, hosts = std::move(hosts), ns, blob = *blob](size_t i) {
     return duplicate_to(hosts[i], ns, blob, write_back_stagger * static_cast<int64_t>(i + 1));
   };
-  co_await api::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
+  co_await io::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
 }
 
 Task<> Replicator::duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay) {
@@ -58,7 +58,7 @@ Task<> Replicator::transfer(Digest digest) {
   std::function<Task<>(size_t)> work = [this, hosts = std::move(hosts), blob = *blob](size_t i) {
     return transfer_to(hosts[i], blob);
   };
-  co_await api::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
+  co_await io::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
 }
 
 Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "krakend/api/parallel.h"
+#include "krakend/io/parallel.h"
 
 namespace krakend::origin {
 namespace {
@@ -24,7 +24,7 @@ bool RingHealth::healthy(const std::string& host) const {
 Task<> RingHealth::run() {
   while (!members_.empty()) {
     std::function<Task<>(size_t)> work = [this](size_t i) { return probe(members_[i]); };
-    co_await api::run_parallel(services_.loop, services_.tasks, members_.size(), parallel_probes, work);
+    co_await io::run_parallel(services_.loop, services_.tasks, members_.size(), parallel_probes, work);
     co_await services_.clock.sleep(interval);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "krakend/api/deletions.h"
 #include "krakend/registry/tag_names.h"
 
 namespace krakend::proxy {
@@ -54,6 +55,22 @@ Task<Result<std::vector<std::string>>> OriginTransfer::list_repositories() {
 
 Task<Result<void>> OriginTransfer::put_tag(std::string repo, std::string tag, Digest digest) {
   co_return co_await tags_.put(fmt::format("{}:{}", repo, tag), digest, true);
+}
+
+Task<Result<void>> OriginTransfer::remove_tag(std::string repo, std::string tag) {
+  co_return co_await tags_.remove(fmt::format("{}:{}", repo, tag));
+}
+
+Task<Result<void>> OriginTransfer::remove_blob(std::string repo, Digest digest) {
+  // Pushed blobs lie in the backend of the push namespace; ones from elsewhere may lie in that of the
+  // repository.
+  std::vector<std::string> namespaces{push_namespace};
+  if (repo != push_namespace) namespaces.push_back(std::move(repo));
+  auto erased = co_await origins_.erase(std::move(namespaces), digest);
+  if (!erased) co_return erased;
+  auto removed = co_await store_.remove(digest);
+  if (!removed && removed.error().code != Errc::not_found) co_return removed;
+  co_return co_await tags_.put(api::deletion_note(clock_.wall(), digest), digest, false);
 }
 
 Task<Result<OriginTransfer::Stored>> OriginTransfer::store_locally(Digest digest, storage::UploadPtr upload) {

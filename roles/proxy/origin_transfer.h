@@ -21,12 +21,14 @@ class OriginTransfer final : public registry::Transfer {
     api::OriginCluster& origins;
     api::TagClient& tags;
     Downloads& downloads;
+    io::Clock& clock;
   };
   OriginTransfer(Parts parts, PieceLengthFn piece_length, Logger log)
       : store_(parts.store),
         origins_(parts.origins),
         tags_(parts.tags),
         downloads_(parts.downloads),
+        clock_(parts.clock),
         piece_length_(std::move(piece_length)),
         log_(std::move(log)) {}
 
@@ -42,6 +44,8 @@ class OriginTransfer final : public registry::Transfer {
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
   Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
   Task<Result<storage::UploadPtr>> create_upload() override { return store_.create_upload(); }
+  Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
+  Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
 
  private:
   struct Stored {
@@ -54,6 +58,7 @@ class OriginTransfer final : public registry::Transfer {
   api::OriginCluster& origins_;
   api::TagClient& tags_;
   Downloads& downloads_;
+  io::Clock& clock_;
   PieceLengthFn piece_length_;
   Logger log_;
 };

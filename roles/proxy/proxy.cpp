@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "krakend/api/clients.h"
+#include "krakend/api/deletions.h"
 #include "krakend/io/task_group.h"
 #include "roles/proxy/downloads.h"
 #include "roles/proxy/origin_transfer.h"
@@ -25,9 +26,14 @@ struct Proxy::Impl {
                 services.log.module("origins")),
         tags(services.client, services.clock, services.random, options.build_indexes),
         downloads(services.loop, store, origins, options.piece_length, services.log.module("downloads")),
-        transfer({store, origins, tags, downloads}, options.piece_length, services.log.module("transfer")),
+        transfer({store, origins, tags, downloads, services.clock}, options.piece_length,
+                 services.log.module("transfer")),
         handler(services.loop, transfer, options.registry, services.log.module("registry")),
-        tasks(services.loop, services.log) {}
+        tasks(services.loop, services.log),
+        deletions(
+            tags, services.clock, services.random,
+            [this, &store](Digest digest) { return drop(store, digest); }, services.log.module("deletions")) {
+  }
 
   Result<io::Address> listen(const io::Address& address) {
     http::Router router;
@@ -40,6 +46,12 @@ struct Proxy::Impl {
   }
 
   static Task<http::Response> healthy() { co_return http::text_response(200, "OK\n"); }
+
+  static Task<Result<void>> drop(storage::BlobStore& store, Digest digest) {
+    auto removed = co_await store.remove(digest);
+    if (!removed && removed.error().code == Errc::not_found) co_return Result<void>{};
+    co_return removed;
+  }
 
   Task<> sweep() {
     for (;;) {
@@ -56,6 +68,7 @@ struct Proxy::Impl {
   OriginTransfer transfer;
   registry::RegistryHandler handler;
   io::TaskGroup tasks;
+  api::DeletionFeed deletions;
 };
 
 Proxy::Proxy(api::Services services, storage::BlobStore& store, ProxyOptions options)
@@ -71,11 +84,13 @@ Result<std::vector<io::Address>> Proxy::start() {
     bound.push_back(std::move(*listening));
   }
   impl_->tasks.spawn(impl_->sweep(), "sweep uploads");
+  if (impl_->options.has_copies) impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return bound;
 }
 
 Task<> Proxy::stop() {
   co_await impl_->tasks.stop();
+  co_await impl_->handler.stop();
   co_await impl_->downloads.stop();
 }
 

@@ -16,6 +16,9 @@ struct ProxyOptions {
   std::vector<std::string> origins;
   std::vector<std::string> build_indexes;
   registry::RegistryOptions registry;
+  /// The store is the proxy's alone, so that it holds copies; in one process with an origin it holds the
+  /// originals.
+  bool has_copies = true;
   /// Piece length for a blob of so many bytes. In one process with an origin it must be the origin's: the
   /// store, and with it the metainfo, is shared.
   std::function<uint64_t(uint64_t)> piece_length = [](uint64_t) { return 4 * MiB; };

@@ -149,6 +149,12 @@ Task<Result<void>> OriginClient::remove(Digest digest) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> OriginClient::erase(std::string ns, Digest digest) {
+  auto response = co_await call(client_, "DELETE", host_, blob_path(ns, digest), limits::remove, 202);
+  if (!response) co_return propagate(response);
+  co_return Result<void>{};
+}
+
 Task<Result<void>> OriginClient::ready() {
   auto response = co_await call(client_, "GET", host_, "/readiness", limits::readiness);
   if (!response) co_return propagate(response);

@@ -7,7 +7,7 @@
 #include "krakend/api/backoff.h"
 #include "krakend/api/clients.h"
 #include "krakend/api/lookup_cache.h"
-#include "krakend/api/parallel.h"
+#include "krakend/io/parallel.h"
 
 namespace krakend::api {
 namespace {
@@ -167,6 +167,24 @@ Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::File
   co_return last;
 }
 
+Task<Result<void>> OriginCluster::erase(std::vector<std::string> namespaces, Digest digest) {
+  auto hosts = co_await locations(digest);
+  if (!hosts) co_return propagate(hosts);
+  // Not the owners alone: a former one may still have it.
+  for (const std::string& host : impl_->hosts) {
+    if (std::find(hosts->begin(), hosts->end(), host) == hosts->end()) hosts->push_back(host);
+  }
+  for (const std::string& ns : namespaces) {
+    for (const std::string& host : *hosts) {
+      auto erased = co_await impl_->origin(host).erase(ns, digest);
+      if (!erased && erased.error().code != Errc::not_found)
+        co_return fail(Errc::unavailable, "{} may still be at origin {}: {}", digest.str(), host,
+                       erased.error().message);
+    }
+  }
+  co_return Result<void>{};
+}
+
 Task<> OriginCluster::Impl::fetch_context(
     std::string host, std::shared_ptr<std::vector<std::optional<Result<PeerContext>>>> out, size_t index) {
   LookupCache<std::string, PeerContext>::Fetch ask = [this, host] { return ask_context(host); };
@@ -183,7 +201,7 @@ Task<Result<std::vector<PeerInfo>>> OriginCluster::peers(Digest digest) {
   std::function<Task<>(size_t)> fetch = [impl, hosts = *owners, contexts](size_t i) {
     return impl->fetch_context(hosts[i], contexts, i);
   };
-  co_await run_parallel(impl->services.loop, impl->tasks, owners->size(), parallel_contexts, fetch);
+  co_await io::run_parallel(impl->services.loop, impl->tasks, owners->size(), parallel_contexts, fetch);
 
   std::vector<PeerInfo> peers;
   Error last{Errc::cancelled, "shutting down", 0};

@@ -64,12 +64,13 @@ struct TagClient::Impl {
       : client(c), random(r), hosts(std::move(list)), health(clock, passive_fails, passive_time) {}
 
   /// The first host that answers at all is final (contract http-api §6.11).
-  Task<Result<http::ClientResponse>> ask(std::string method, std::string target, Duration limit) {
+  Task<Result<http::ClientResponse>> ask(std::string method, std::string target, Duration limit,
+                                         int accepted = 200) {
     Hosts order = health.filter(hosts);
     random.shuffle(order);
     Result<http::ClientResponse> last = fail(Errc::network, "no build-index is configured");
     for (const std::string& host : order) {
-      last = co_await call(client, method, host, target, limit);
+      last = co_await call(client, method, host, target, limit, accepted);
       if (last || !no_answer(last.error())) break;
       health.failed(host);
     }
@@ -100,6 +101,12 @@ Task<Result<void>> TagClient::put(std::string tag, Digest digest, bool replicate
   std::string target =
       "/tags/" + path_escape(tag) + "/digest/" + digest.str() + (replicate ? "?replicate=true" : "");
   auto response = co_await impl_->ask("PUT", std::move(target), limits::tag_put);
+  if (!response) co_return propagate(response);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> TagClient::remove(std::string tag) {
+  auto response = co_await impl_->ask("DELETE", "/tags/" + path_escape(tag), limits::tag_put, 202);
   if (!response) co_return propagate(response);
   co_return Result<void>{};
 }

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstring>
 
+#include "krakend/core/hex.h"
+
 namespace krakend {
 namespace {
 
@@ -61,6 +63,28 @@ Digest Sha256::digest() const {
   std::array<uint8_t, 32> bytes;
   EVP_DigestFinal_ex(copy.context, bytes.data(), nullptr);
   return Digest(bytes);
+}
+
+struct Sha512::State {
+  State() : context(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context, EVP_sha512(), nullptr); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { EVP_MD_CTX_free(context); }
+  EVP_MD_CTX* context;
+};
+
+Sha512::Sha512() : state_(std::make_unique<State>()) {}
+Sha512::Sha512(Sha512&&) noexcept = default;
+Sha512::~Sha512() = default;
+
+void Sha512::update(std::span<const std::byte> data) {
+  EVP_DigestUpdate(state_->context, data.data(), data.size());
+}
+
+ContentDigest Sha512::digest() {
+  std::array<uint8_t, 64> bytes;
+  EVP_DigestFinal_ex(state_->context, bytes.data(), nullptr);
+  return *ContentDigest::parse("sha512:" + to_hex(bytes));
 }
 
 uint32_t crc32(uint32_t seed, std::span<const std::byte> data) {

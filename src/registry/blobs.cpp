@@ -52,7 +52,7 @@ RangeRequest requested_range(const http::Request& request, uint64_t size, const 
 
 }  // namespace
 
-std::string blob_location(const std::string& name, const Digest& digest) {
+std::string blob_location(const std::string& name, const ContentDigest& digest) {
   return fmt::format("/v2/{}/blobs/{}", name, digest.str());
 }
 

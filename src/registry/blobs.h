@@ -20,6 +20,6 @@ class BlobEndpoint {
 };
 
 /// "/v2/<name>/blobs/<digest>"
-std::string blob_location(const std::string& name, const Digest& digest);
+std::string blob_location(const std::string& name, const ContentDigest& digest);
 
 }  // namespace krakend::registry

@@ -26,6 +26,7 @@ inline constexpr std::string_view blob_unknown = "BLOB_UNKNOWN";
 inline constexpr std::string_view upload_unknown = "BLOB_UPLOAD_UNKNOWN";
 inline constexpr std::string_view upload_invalid = "BLOB_UPLOAD_INVALID";
 inline constexpr std::string_view pagination_invalid = "PAGINATION_NUMBER_INVALID";
+inline constexpr std::string_view denied = "DENIED";
 inline constexpr std::string_view unsupported = "UNSUPPORTED";
 inline constexpr std::string_view unavailable = "UNAVAILABLE";
 inline constexpr std::string_view unknown = "UNKNOWN";

@@ -80,7 +80,7 @@ http::Response bad_page(const Error& error) {
 Task<http::Response> ListingEndpoint::tags(http::Request& request, std::string name) {
   const auto wanted = page_request(request);
   if (!wanted) co_return bad_page(wanted.error());
-  auto tags = co_await transfer_.list_tags(name);
+  auto tags = co_await repositories_.tags(name);
   if (!tags) co_return transfer_error(tags.error(), code::name_unknown, json_detail("name", name));
   const Page page = cut(*tags, *wanted);
   co_return listing(fmt::format("{{\"name\":{},\"tags\":{}}}\n", json_quote(name), json_list(page.items)),

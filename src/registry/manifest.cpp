@@ -1,4 +1,4 @@
-#include "registry/manifest.h"
+#include "krakend/registry/manifest.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -53,10 +53,6 @@ bool known(std::string_view type) {
          type == media_type::docker_manifest || type == media_type::docker_list;
 }
 
-bool lists_manifests(std::string_view type) {
-  return type == media_type::oci_index || type == media_type::docker_list;
-}
-
 /// Without parameters such as charset, and without blanks around it.
 std::string_view bare_type(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -73,12 +69,11 @@ std::string derived_type(const Json& document) {
                                                                    : media_type::oci_manifest);
 }
 
-Result<Digest> descriptor_digest(const Json& descriptor, std::string_view what) {
+Result<ContentDigest> descriptor_digest(const Json& descriptor, std::string_view what) {
   if (!descriptor.is_object()) return fail(Errc::invalid_argument, "{} is not a descriptor object", what);
   const std::string text = text_member(descriptor, "digest");
-  auto digest = Digest::parse(text);
-  if (!digest)
-    return fail(Errc::invalid_argument, "digest \"{}\" of {} is not sha256:<64 hex digits>", text, what);
+  auto digest = ContentDigest::parse(text);
+  if (!digest) return fail(Errc::invalid_argument, "{}: {}", what, digest.error().message);
   const Json* size = member(descriptor, "size");
   if (size != nullptr && !size->is_number_unsigned()) {
     return fail(Errc::invalid_argument, "size of {} is not a byte count", what);
@@ -93,7 +88,10 @@ class References {
     auto digest = descriptor_digest(descriptor, what);
     if (!digest) return propagate(digest);
     const Json* urls = member(descriptor, "urls");
-    if (urls != nullptr && urls->is_array() && !urls->empty()) return {};
+    if (urls != nullptr && urls->is_array() && !urls->empty()) {
+      external_.push_back(*digest);
+      return {};
+    }
     if (seen_.insert(*digest).second) list_.push_back(*digest);
     return {};
   }
@@ -110,21 +108,38 @@ class References {
     }
     return {};
   }
-  std::vector<Digest> take() { return std::move(list_); }
+  std::vector<ContentDigest> take() { return std::move(list_); }
+  std::vector<ContentDigest> take_external() { return std::move(external_); }
 
  private:
-  std::vector<Digest> list_;
-  std::unordered_set<Digest> seen_;
+  std::vector<ContentDigest> list_;
+  std::vector<ContentDigest> external_;
+  std::unordered_set<ContentDigest> seen_;
 };
 
-Result<std::vector<Digest>> references_of(const Json& document, bool index) {
+/// Of a document of unknown type: the members that manifests of all kinds use, where they hold descriptors.
+References likely_references(const Json& document) {
+  References references;
+  const auto add = [&references](const Json& descriptor) {
+    if (descriptor_digest(descriptor, "")) (void)references.add(descriptor, "");
+  };
+  if (const Json* config = member(document, "config")) add(*config);
+  for (const char* key : {"layers", "blobs", "manifests"}) {
+    const Json* list = member(document, key);
+    if (list == nullptr || !list->is_array() || list->size() > manifest_references_max) continue;
+    for (const Json& descriptor : *list) add(descriptor);
+  }
+  return references;
+}
+
+Result<References> references_of(const Json& document, bool index) {
   References references;
   if (index) {
     if (member(document, "config") != nullptr || member(document, "layers") != nullptr) {
       return fail(Errc::invalid_argument, "an index must not have config or layers");
     }
     if (auto added = references.add_all(document, "manifests"); !added) return propagate(added);
-    return references.take();
+    return references;
   }
   if (member(document, "manifests") != nullptr) {
     return fail(Errc::invalid_argument, "a manifest must not have \"manifests\"");
@@ -133,10 +148,10 @@ Result<std::vector<Digest>> references_of(const Json& document, bool index) {
   if (config == nullptr) return fail(Errc::invalid_argument, "\"config\" is missing");
   if (auto added = references.add(*config, "config"); !added) return propagate(added);
   if (auto added = references.add_all(document, "layers"); !added) return propagate(added);
-  return references.take();
+  return references;
 }
 
-Result<void> check_schema(const Json& document, std::string_view content_type) {
+Result<void> check_schema(const Json& document, std::string_view content_type, bool known_type) {
   const Json* version = member(document, "schemaVersion");
   const bool number = version != nullptr && version->is_number_integer();
   const bool old_type = content_type.starts_with("application/vnd.docker.distribution.manifest.v1+");
@@ -144,22 +159,29 @@ Result<void> check_schema(const Json& document, std::string_view content_type) {
     return fail(Errc::invalid_argument,
                 "schema 1 manifests are not supported: push the image with schema 2 or in OCI format");
   }
-  if (!number || version->get<int64_t>() != 2)
+  if (known_type && (!number || version->get<int64_t>() != 2))
     return fail(Errc::invalid_argument, "\"schemaVersion\" is not 2");
   return {};
 }
 
+/// The type is read from the document when it is pulled, so a document without one can only be of the types
+/// that show.
 Result<std::string> check_type(const Json& document, std::string_view content_type) {
   std::string type = derived_type(document);
-  if (!known(type)) return fail(Errc::invalid_argument, "media type \"{}\" is not supported", type);
-  if (known(content_type) && content_type != type) {
+  const bool declared = member(document, "mediaType") != nullptr;
+  const bool means_it = content_type.starts_with("application/vnd.");  // tools send all kinds of general types
+  if (means_it && content_type != type) {
     return fail(Errc::invalid_argument, "Content-Type is {} but the document says {}", content_type,
-                member(document, "mediaType") != nullptr ? type : type + " (it has no mediaType)");
+                declared ? type : type + " (it has no mediaType)");
   }
   return type;
 }
 
 }  // namespace
+
+bool is_index(std::string_view type) {
+  return type == media_type::oci_index || type == media_type::docker_list;
+}
 
 Result<Manifest> parse_manifest(std::string_view json, std::string_view content_type) {
   const auto document = parse_object(json);
@@ -168,12 +190,14 @@ Result<Manifest> parse_manifest(std::string_view json, std::string_view content_
                 manifest_depth_max);
   }
   const std::string_view sent_type = bare_type(content_type);
-  if (auto checked = check_schema(*document, sent_type); !checked) return propagate(checked);
   auto type = check_type(*document, sent_type);
+  const bool known_type = type && known(*type);
+  if (auto checked = check_schema(*document, sent_type, known_type); !checked) return propagate(checked);
   if (!type) return propagate(type);
-  auto references = references_of(*document, lists_manifests(*type));
+  auto references = known_type ? references_of(*document, is_index(*type))
+                               : Result<References>(likely_references(*document));
   if (!references) return propagate(references);
-  Manifest manifest{std::move(*type), std::move(*references), std::nullopt};
+  Manifest manifest{std::move(*type), references->take(), references->take_external(), std::nullopt};
   if (const Json* subject = member(*document, "subject")) {
     auto digest = descriptor_digest(*subject, "subject");
     if (!digest) return propagate(digest);

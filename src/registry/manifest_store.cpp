@@ -27,6 +27,15 @@ Task<Result<std::string>> ManifestStore::read(io::ContentPtr content) {
   });
 }
 
+Task<Result<std::string>> ManifestStore::load(std::string name, Digest digest) {
+  auto size = co_await transfer_.stat(name, digest);
+  if (!size) co_return propagate(size);
+  if (*size > size_max_) co_return fail(Errc::not_found, "{} is larger than a manifest may be", digest.str());
+  auto opened = co_await transfer_.open(std::move(name), digest);
+  if (!opened) co_return propagate(opened);
+  co_return co_await read(opened->content);
+}
+
 Task<Result<void>> ManifestStore::write(std::string name, Digest digest, std::string text) {
   auto upload = co_await transfer_.create_upload();
   if (!upload) co_return propagate(upload);

@@ -18,6 +18,8 @@ class ManifestStore {
   uint64_t size_max() const { return size_max_; }
   /// not_found when the blob is larger than a manifest may be.
   Task<Result<std::string>> read(io::ContentPtr content);
+  /// Opens and reads a manifest; not_found also when the blob is larger than one may be, without fetching it.
+  Task<Result<std::string>> load(std::string name, Digest digest);
   Task<Result<void>> write(std::string name, Digest digest, std::string text);
 
  private:

@@ -13,11 +13,11 @@ namespace {
 constexpr size_t reported_missing_max = 100;
 
 std::string unknown_detail(const Target& target) {
-  return target.digest ? json_detail("Digest", target.digest->str()) : json_detail("Tag", target.tag);
+  return target.named ? json_detail("Digest", target.named->str()) : json_detail("Tag", target.tag);
 }
 
 std::string reference_text(const Target& target) {
-  return target.digest ? target.digest->str() : target.tag;
+  return target.named ? target.named->str() : target.tag;
 }
 
 http::Response manifest_head(const Digest& digest) {
@@ -37,13 +37,28 @@ http::Response body_error(const Error& error, uint64_t size_max) {
   return response;
 }
 
-/// What PUT needs of the body, computed in one go on the pool.
-struct Inspected {
-  Digest digest;
-  Result<Manifest> manifest;
-};
+http::Response manifest_created(const std::string& repo, const ContentDigest& name,
+                                const std::optional<ContentDigest>& subject) {
+  http::Response response;
+  response.status = 201;
+  response.headers.set("Location", fmt::format("/v2/{}/manifests/{}", repo, name.str()));
+  response.headers.set("Docker-Content-Digest", name.str());
+  if (subject) response.headers.set("OCI-Subject", subject->str());
+  response.content_length = 0;
+  return response;
+}
 
 }  // namespace
+
+Task<ManifestEndpoint::Inspected> ManifestEndpoint::inspect(const std::string& text, const std::string& type,
+                                                            const std::optional<ContentDigest>& named) {
+  co_return co_await loop_.offload([&] {
+    const Digest digest = Digest::of(text);
+    const bool by_alias = named && !named->sha256();
+    return Inspected{digest, by_alias ? ContentDigest::sha512_of(text) : ContentDigest(digest),
+                     parse_manifest(text, type)};
+  });
+}
 
 Task<Result<Digest>> ManifestEndpoint::resolve(Target target) {
   if (target.digest) co_return *target.digest;
@@ -80,33 +95,47 @@ Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target
   co_return response;
 }
 
+Task<Result<std::vector<ManifestEndpoint::Reference>>> ManifestEndpoint::resolve_references(
+    std::vector<ContentDigest> names) {
+  std::vector<Reference> references;
+  for (ContentDigest& name : names) {
+    auto digest = co_await aliases_.resolve(name);
+    if (!digest && digest.error().code != Errc::not_found) co_return propagate(digest);
+    references.push_back({std::move(name), digest ? std::optional(*digest) : std::nullopt});
+  }
+  co_return references;
+}
+
 Task<std::optional<http::Response>> ManifestEndpoint::check_references(std::string name,
-                                                                       std::vector<Digest> references) {
+                                                                       std::vector<Reference> references) {
   std::vector<ErrorEntry> missing;
-  for (const Digest& digest : references) {
-    auto size = co_await transfer_.stat(name, digest);
-    if (size) continue;
-    if (size.error().code != Errc::not_found) {
-      co_return transfer_error(size.error(), code::manifest_blob_unknown, json_quote(digest.str()));
+  for (const Reference& reference : references) {
+    const std::string& text = reference.name.str();
+    if (reference.digest) {
+      auto size = co_await transfer_.stat(name, *reference.digest);
+      if (size) continue;
+      if (size.error().code != Errc::not_found)
+        co_return transfer_error(size.error(), code::manifest_blob_unknown, json_quote(text));
     }
     if (missing.size() == reported_missing_max) break;
     missing.push_back({code::manifest_blob_unknown,
-                       fmt::format("{} is not in the registry: push it before the manifest", digest.str()),
-                       json_quote(digest.str())});
+                       fmt::format("{} is not in the registry: push it before the manifest", text),
+                       json_quote(text)});
   }
   if (missing.empty()) co_return std::nullopt;
   co_return registry_errors(400, missing);
 }
 
-Task<Result<void>> ManifestEndpoint::publish(Target target, Referrer manifest,
-                                             std::optional<Digest> subject) {
-  const Digest digest = manifest.digest;
+Task<Result<void>> ManifestEndpoint::publish(Target target, Digest digest, Referrer manifest,
+                                             std::optional<ContentDigest> subject) {
   auto stored = co_await store_.write(target.name, digest, manifest.text);
   if (!stored) co_return stored;
-  if (!target.digest) {
-    auto tagged = co_await transfer_.put_tag(target.name, target.tag, digest);
-    if (!tagged) co_return tagged;
-  }
+  Result<void> visible;
+  if (target.named)
+    visible = co_await aliases_.put(*target.named, digest);
+  else
+    visible = co_await transfer_.put_tag(target.name, target.tag, digest);
+  if (!visible) co_return visible;
   if (!subject) co_return Result<void>{};
   co_return co_await referrers_.add(target.name, *subject, std::move(manifest));
 }
@@ -115,36 +144,32 @@ Task<http::Response> ManifestEndpoint::put(http::Request& request, Target target
   auto text = co_await request.body->text(store_.size_max());
   if (!text) co_return body_error(text.error(), store_.size_max());
   const std::string type(request.headers.get("Content-Type"));
-  const std::string* document = &*text;
-  const std::string* sent_type = &type;
-  Inspected inspected = co_await loop_.offload([&] {
-    return Inspected{Digest::of(*document), parse_manifest(*document, *sent_type)};
-  });
-  const Digest digest = inspected.digest;
-  if (target.digest && *target.digest != digest) {
+  const Inspected inspected = co_await inspect(*text, type, target.named);
+  if (target.named && inspected.name != *target.named) {
     co_return registry_error(
         400, code::digest_invalid,
-        fmt::format("the manifest's digest is {}, not {}", digest.str(), target.digest->str()),
-        json_detail("Digest", target.digest->str()));
+        fmt::format("the manifest's digest is {}, not {}", inspected.name.str(), target.named->str()),
+        json_detail("Digest", target.named->str()));
   }
   if (!inspected.manifest)
     co_return registry_error(400, code::manifest_invalid, inspected.manifest.error().message);
-  if (auto missing = co_await check_references(target.name, std::move(inspected.manifest->references))) {
+  auto references = co_await resolve_references(inspected.manifest->references);
+  if (!references) co_return transfer_error(references.error(), code::manifest_blob_unknown);
+  std::vector<Digest> held{inspected.digest};
+  for (const Reference& reference : *references) {
+    if (reference.digest) held.push_back(*reference.digest);
+  }
+  co_await guard_.undoomed(held);
+  const BlobGuard::Pins pins(guard_, std::move(held));
+  if (auto missing = co_await check_references(target.name, std::move(*references))) {
     co_return std::move(*missing);
   }
   const auto subject = inspected.manifest->subject;
-  Referrer manifest{digest, std::move(inspected.manifest->media_type), std::move(*text)};
-  auto published = co_await publish(target, std::move(manifest), subject);
+  Referrer manifest{inspected.name, inspected.manifest->media_type, std::move(*text)};
+  auto published = co_await publish(target, inspected.digest, std::move(manifest), subject);
   if (!published) co_return transfer_error(published.error(), code::name_unknown);
-  log_.info("pushed manifest {}@{} as {}", target.name, digest.str(), reference_text(target));
-
-  http::Response response;
-  response.status = 201;
-  response.headers.set("Location", fmt::format("/v2/{}/manifests/{}", target.name, digest.str()));
-  response.headers.set("Docker-Content-Digest", digest.str());
-  if (subject) response.headers.set("OCI-Subject", subject->str());
-  response.content_length = 0;
-  co_return response;
+  log_.info("pushed manifest {}@{} as {}", target.name, inspected.digest.str(), reference_text(target));
+  co_return manifest_created(target.name, inspected.name, subject);
 }
 
 }  // namespace krakend::registry

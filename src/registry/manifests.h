@@ -9,8 +9,10 @@
 #include "krakend/core/log.h"
 #include "krakend/http/message.h"
 #include "krakend/io/loop.h"
+#include "krakend/registry/manifest.h"
 #include "krakend/registry/registry.h"
-#include "registry/manifest.h"
+#include "registry/aliases.h"
+#include "registry/blob_guard.h"
 #include "registry/manifest_store.h"
 #include "registry/paths.h"
 #include "registry/referrers.h"
@@ -20,8 +22,15 @@ namespace krakend::registry {
 /// GET, HEAD and PUT of manifests. Loop thread; parsing and hashing happen on the pool.
 class ManifestEndpoint {
  public:
-  ManifestEndpoint(io::Loop& loop, Transfer& transfer, ManifestStore& store, Referrers& referrers, Logger log)
-      : loop_(loop), transfer_(transfer), store_(store), referrers_(referrers), log_(std::move(log)) {}
+  ManifestEndpoint(io::Loop& loop, Transfer& transfer, ManifestStore& store, Referrers& referrers,
+                   BlobGuard& guard, Aliases& aliases, Logger log)
+      : loop_(loop),
+        transfer_(transfer),
+        store_(store),
+        referrers_(referrers),
+        guard_(guard),
+        aliases_(aliases),
+        log_(std::move(log)) {}
 
   /// Accept is not enforced: there is one form of each manifest, and every client of today takes all four
   /// types.
@@ -31,15 +40,32 @@ class ManifestEndpoint {
  private:
   /// The digest, looked up when the target is a tag.
   Task<Result<Digest>> resolve(Target target);
+  /// What PUT needs of the body, computed in one go on the pool.
+  struct Inspected {
+    Digest digest;
+    ContentDigest name;  ///< by the algorithm that the client uses
+    Result<Manifest> manifest;
+  };
+  Task<Inspected> inspect(const std::string& text, const std::string& type,
+                          const std::optional<ContentDigest>& named);
+  /// What a manifest refers to, and its SHA-256 where anybody has pushed it.
+  struct Reference {
+    ContentDigest name;
+    std::optional<Digest> digest;
+  };
+  Task<Result<std::vector<Reference>>> resolve_references(std::vector<ContentDigest> names);
   /// The answer that names every referenced blob that is missing; nothing when all are there.
-  Task<std::optional<http::Response>> check_references(std::string name, std::vector<Digest> references);
-  /// Stores the manifest, then makes it visible under its tag and to its subject.
-  Task<Result<void>> publish(Target target, Referrer manifest, std::optional<Digest> subject);
+  Task<std::optional<http::Response>> check_references(std::string name, std::vector<Reference> references);
+  /// Stores the manifest, then makes it visible under its name, its tag and to its subject.
+  Task<Result<void>> publish(Target target, Digest digest, Referrer manifest,
+                             std::optional<ContentDigest> subject);
 
   io::Loop& loop_;
   Transfer& transfer_;
   ManifestStore& store_;
   Referrers& referrers_;
+  BlobGuard& guard_;
+  Aliases& aliases_;
   Logger log_;
 };
 

@@ -35,13 +35,11 @@ ParsedPath found(Endpoint endpoint) {
 }
 
 ParsedPath parse_digest(Endpoint endpoint, std::string_view text) {
-  auto digest = Digest::parse(text);
-  if (!digest) {
-    return invalid(code::digest_invalid, fmt::format("digest \"{}\" is not sha256:<64 hex digits>", text),
-                   json_detail("digest", text));
-  }
+  auto digest = ContentDigest::parse(text);
+  if (!digest) return invalid(code::digest_invalid, digest.error().message, json_detail("digest", text));
   ParsedPath parsed = found(endpoint);
-  parsed.target.digest = *digest;
+  parsed.target.digest = digest->sha256();
+  parsed.target.named = std::move(*digest);
   return parsed;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "krakend/core/digest.h"
+#include "krakend/core/content_digest.h"
 #include "registry/errors.h"
 
 namespace krakend::registry {
@@ -14,8 +14,10 @@ enum class Endpoint { root, base, catalog, tags, manifest, referrers, blob, uplo
 /// What a request path names.
 struct Target {
   Endpoint endpoint = Endpoint::root;
-  std::string name;              ///< repository
-  std::optional<Digest> digest;  ///< blob, manifest by digest, or subject of referrers
+  std::string name;  ///< repository
+  /// Blob, manifest by digest, or subject of referrers, as the client named it.
+  std::optional<ContentDigest> named;
+  std::optional<Digest> digest;  ///< its SHA-256, once that is known
   std::string tag;               ///< manifest by tag
   std::string upload;            ///< id of an upload session
 };

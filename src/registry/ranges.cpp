@@ -54,8 +54,8 @@ RangeRequest parse_range(std::string_view header, uint64_t size) {
   if (!last_text.empty() && !last) return {};
   if (first_text.empty()) return last ? suffix_range(*last, size) : RangeRequest{};
   const auto first = parse_number(first_text);
-  if (!first || (last && *last < *first)) return {};
-  if (*first >= size) return {RangeRequest::Kind::unsatisfiable};
+  if (!first) return {};
+  if (*first >= size || (last && *last < *first)) return {RangeRequest::Kind::unsatisfiable};
   const uint64_t end = last ? std::min(*last, size - 1) : size - 1;
   return {RangeRequest::Kind::part, *first, end - *first + 1};
 }

@@ -1,10 +1,12 @@
 #include "registry/referrers.h"
 
+#include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "krakend/registry/manifest.h"
 #include "registry/errors.h"
-#include "registry/manifest.h"
 
 namespace krakend::registry {
 
@@ -60,8 +62,9 @@ Json descriptor_of(const Referrer& referrer) {
 
 }  // namespace
 
-std::string referrers_tag(const Digest& subject) {
-  return "sha256-" + subject.hex();
+std::string referrers_tag(const ContentDigest& subject) {
+  constexpr size_t digits_max = 64;
+  return fmt::format("{}-{}", subject.algorithm(), subject.hex().substr(0, digits_max));
 }
 
 Result<std::optional<std::string>> add_referrer(std::string_view index_text, const Referrer& referrer) {
@@ -78,6 +81,26 @@ Result<std::optional<std::string>> add_referrer(std::string_view index_text, con
   return std::optional(dump(*index));
 }
 
+Result<std::optional<std::string>> remove_referrer(std::string_view index_text,
+                                                   const std::vector<ContentDigest>& names) {
+  auto index = parse_index(index_text);
+  if (!index) return propagate(index);
+  Json kept = Json::array();
+  for (Json& known : (*index)["manifests"]) {
+    const std::string digest = text_of(known, "digest");
+    const auto is_it = [&digest](const ContentDigest& name) { return name.str() == digest; };
+    if (std::none_of(names.begin(), names.end(), is_it)) kept.push_back(std::move(known));
+  }
+  if (kept.size() == (*index)["manifests"].size()) return std::optional<std::string>();
+  (*index)["manifests"] = std::move(kept);
+  return std::optional(dump(*index));
+}
+
+bool lists_nothing(std::string_view index_text) {
+  const auto index = parse_index(index_text);
+  return index && index->at("manifests").empty();
+}
+
 Result<std::string> filter_referrers(std::string_view index_text, std::string_view artifact_type) {
   auto index = parse_index(index_text);
   if (!index) return propagate(index);
@@ -90,7 +113,7 @@ Result<std::string> filter_referrers(std::string_view index_text, std::string_vi
   return dump(*index);
 }
 
-Task<Result<std::string>> Referrers::load(std::string name, Digest subject) {
+Task<Result<std::string>> Referrers::load(std::string name, ContentDigest subject) {
   auto digest = co_await transfer_.get_tag(name, referrers_tag(subject));
   if (!digest && digest.error().code == Errc::not_found) co_return std::string();
   if (!digest) co_return propagate(digest);
@@ -99,7 +122,7 @@ Task<Result<std::string>> Referrers::load(std::string name, Digest subject) {
   co_return co_await store_.read(opened->content);
 }
 
-Task<http::Response> Referrers::list(http::Request& request, std::string name, Digest subject) {
+Task<http::Response> Referrers::list(http::Request& request, std::string name, ContentDigest subject) {
   auto text = co_await load(name, subject);
   if (!text) co_return transfer_error(text.error(), code::manifest_unknown);
   const std::string type = request.query_param("artifactType").value_or("");
@@ -114,28 +137,43 @@ Task<http::Response> Referrers::list(http::Request& request, std::string name, D
   co_return response;
 }
 
-Task<Result<void>> Referrers::add(std::string name, Digest subject, Referrer referrer) {
-  while (adding_) co_await free_.wait();
-  adding_ = true;
+Task<Result<void>> Referrers::add(std::string name, ContentDigest subject, Referrer referrer) {
+  const auto added = std::make_shared<const Referrer>(std::move(referrer));
+  Change adding = [added](std::string_view index) { return add_referrer(index, *added); };
+  co_return co_await change(std::move(name), subject, std::move(adding));
+}
+
+Task<Result<void>> Referrers::remove(std::string name, ContentDigest subject,
+                                     std::vector<ContentDigest> names) {
+  Change removing = [names = std::move(names)](std::string_view index) {
+    return remove_referrer(index, names);
+  };
+  co_return co_await change(std::move(name), subject, std::move(removing));
+}
+
+Task<Result<void>> Referrers::change(std::string name, ContentDigest subject, Change change) {
+  while (changing_) co_await free_.wait();
+  changing_ = true;
   struct Release {
     Referrers& self;
     ~Release() {
-      self.adding_ = false;
+      self.changing_ = false;
       self.free_.notify_all();
     }
   } const release{*this};
-  co_return co_await add_alone(std::move(name), subject, std::move(referrer));
+  co_return co_await change_alone(std::move(name), subject, change);
 }
 
-Task<Result<void>> Referrers::add_alone(std::string name, Digest subject, Referrer referrer) {
+Task<Result<void>> Referrers::change_alone(std::string name, ContentDigest subject, const Change& change) {
   auto text = co_await load(name, subject);
   if (!text) co_return propagate(text);
   const std::string* old_index = &*text;
-  const Referrer* added = &referrer;
-  auto index = co_await loop_.offload([&] { return add_referrer(*old_index, *added); });
+  const Change* apply = &change;
+  auto index = co_await loop_.offload([&] { return (*apply)(*old_index); });
   if (!index) co_return propagate(index);
   if (!*index) co_return Result<void>{};
   std::string& new_index = **index;
+  if (lists_nothing(new_index)) co_return co_await transfer_.remove_tag(name, referrers_tag(subject));
   if (new_index.size() > store_.size_max()) {
     co_return fail(Errc::too_large, "the list of referrers of {} exceeds {} bytes", subject.str(),
                    store_.size_max());

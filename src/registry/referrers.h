@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "krakend/core/digest.h"
+#include "krakend/core/content_digest.h"
 #include "krakend/http/message.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/loop.h"
@@ -15,7 +17,7 @@ namespace krakend::registry {
 
 /// A manifest that names a subject: a signature, an attestation, a software bill of materials.
 struct Referrer {
-  Digest digest;
+  ContentDigest digest;  ///< as it was pushed
   std::string media_type;
   std::string text;
 };
@@ -23,10 +25,17 @@ struct Referrer {
 /// `index` with a descriptor of `referrer` added; an empty `index` begins a new one. nullopt: it is listed
 /// already. Error: `index` is no index.
 Result<std::optional<std::string>> add_referrer(std::string_view index, const Referrer& referrer);
+/// `index` without the descriptors of a manifest, whichever of its names they have; nullopt: it is not
+/// listed.
+Result<std::optional<std::string>> remove_referrer(std::string_view index,
+                                                   const std::vector<ContentDigest>& names);
+/// Whether an index lists nothing.
+bool lists_nothing(std::string_view index);
 /// `index` with the descriptors of one artifact type only.
 Result<std::string> filter_referrers(std::string_view index, std::string_view artifact_type);
-/// Tag of the index that lists the referrers of `subject`: "sha256-<hex>".
-std::string referrers_tag(const Digest& subject);
+/// Tag of the index that lists the referrers of `subject`: "sha256-<hex>", of a longer hex the first 64
+/// digits.
+std::string referrers_tag(const ContentDigest& subject);
 
 /// The manifests that refer to a manifest (OCI distribution spec, "Listing Referrers"). Kept as an index
 /// under the spec's referrers tag, so that clients and registries that know only the tag see the same list.
@@ -37,20 +46,25 @@ class Referrers {
       : loop_(loop), transfer_(transfer), store_(store), free_(loop) {}
 
   /// GET /v2/<name>/referrers/<digest>[?artifactType=…]; nothing known is an empty index.
-  Task<http::Response> list(http::Request& request, std::string name, Digest subject);
-  /// Adds a referrer that is stored already. One addition at a time: each reads the index that the last one
+  Task<http::Response> list(http::Request& request, std::string name, ContentDigest subject);
+  /// Adds a referrer that is stored already. One change at a time: each reads the index that the last one
   /// wrote.
-  Task<Result<void>> add(std::string name, Digest subject, Referrer referrer);
+  Task<Result<void>> add(std::string name, ContentDigest subject, Referrer referrer);
+  /// Takes a manifest off the list; success when it is not on it. The tag goes with the last one.
+  Task<Result<void>> remove(std::string name, ContentDigest subject, std::vector<ContentDigest> names);
 
  private:
   /// Text of the index; empty when there is none.
-  Task<Result<std::string>> load(std::string name, Digest subject);
-  Task<Result<void>> add_alone(std::string name, Digest subject, Referrer referrer);
+  Task<Result<std::string>> load(std::string name, ContentDigest subject);
+  /// Makes a new index of the old one, or nullopt when nothing changes. Pool.
+  using Change = std::function<Result<std::optional<std::string>>(std::string_view index)>;
+  Task<Result<void>> change(std::string name, ContentDigest subject, Change change);
+  Task<Result<void>> change_alone(std::string name, ContentDigest subject, const Change& change);
 
   io::Loop& loop_;
   Transfer& transfer_;
   ManifestStore& store_;
-  bool adding_ = false;
+  bool changing_ = false;
   io::Condition free_;
 };
 

@@ -33,7 +33,7 @@ http::Response session_response(int status, const UploadSession& session) {
   return response;
 }
 
-http::Response blob_created(const std::string& name, const Digest& digest) {
+http::Response blob_created(const std::string& name, const ContentDigest& digest) {
   http::Response response;
   response.status = 201;
   response.headers.set("Location", blob_location(name, digest));
@@ -49,7 +49,7 @@ http::Response digest_invalid(std::string message, std::string_view digest_text)
 /// The error of a `digest` parameter that cannot be used.
 http::Response bad_digest_parameter(const std::optional<std::string>& text) {
   if (!text) return digest_invalid("the digest parameter is missing", "");
-  return digest_invalid(fmt::format("digest \"{}\" is not sha256:<64 hex digits>", *text), *text);
+  return digest_invalid(ContentDigest::parse(*text).error().message, *text);
 }
 
 /// A chunk that does not begin where the upload ends: the client learns where it does.
@@ -136,12 +136,14 @@ Task<Result<UploadSessionPtr>> UploadEndpoint::create(std::string name) {
 }
 
 Task<std::optional<http::Response>> UploadEndpoint::mount(std::string name, std::string digest_text) {
-  const auto digest = Digest::parse(digest_text);
+  const auto named = ContentDigest::parse(digest_text);
+  if (!named) co_return std::nullopt;
+  auto digest = co_await aliases_.resolve(*named);
   if (!digest) co_return std::nullopt;
   // Blobs are shared by all repositories, so the source repository does not matter.
   auto size = co_await transfer_.stat(name, *digest);
   if (!size) co_return std::nullopt;
-  co_return blob_created(name, *digest);
+  co_return blob_created(name, *named);
 }
 
 Task<http::Response> UploadEndpoint::start(http::Request& request, std::string name) {
@@ -150,7 +152,7 @@ Task<http::Response> UploadEndpoint::start(http::Request& request, std::string n
     // What cannot be mounted is uploaded: the client goes on by itself.
   }
   const auto digest = request.query_param("digest");
-  if (digest && !Digest::parse(*digest)) co_return bad_digest_parameter(digest);
+  if (digest && !ContentDigest::parse(*digest)) co_return bad_digest_parameter(digest);
   auto session = co_await create(name);
   if (!session) co_return transfer_error(session.error(), code::name_unknown);
   if (!digest) co_return session_response(202, **session);
@@ -228,23 +230,40 @@ Task<http::Response> UploadEndpoint::patch(http::Request& request, UploadSession
 Task<http::Response> UploadEndpoint::finish(http::Request& request, UploadSessionPtr session) {
   const auto text = request.query_param("digest");
   if (!text) co_return bad_digest_parameter(text);
-  const auto digest = Digest::parse(*text);
-  if (!digest) co_return bad_digest_parameter(text);
+  const auto named = ContentDigest::parse(*text);
+  if (!named) co_return bad_digest_parameter(text);
   if (auto failed = co_await append(request, session)) co_return std::move(*failed);
 
   const uint64_t size = session->upload->size();
   forget(*session);
-  auto stored = co_await transfer_.put_blob(session->name, *digest, session->upload);
+  auto stored = co_await store(*session, *named);
   if (!stored && stored.error().code == Errc::corrupt) {
-    log_.warn("upload of {} to {}: {}", digest->str(), session->name, stored.error().message);
+    log_.warn("upload of {} to {}: {}", named->str(), session->name, stored.error().message);
     co_return digest_invalid(stored.error().message, *text);
   }
   if (!stored) {
-    log_.warn("upload of {} to {}: {}", digest->str(), session->name, stored.error().message);
-    co_return transfer_error(stored.error(), code::blob_unknown, json_quote(digest->str()));
+    log_.warn("upload of {} to {}: {}", named->str(), session->name, stored.error().message);
+    co_return transfer_error(stored.error(), code::blob_unknown, json_quote(named->str()));
   }
-  log_.info("pushed blob {} of {} bytes to {}", digest->str(), size, session->name);
-  co_return blob_created(session->name, *digest);
+  log_.info("pushed blob {} of {} bytes to {}", named->str(), size, session->name);
+  co_return blob_created(session->name, *named);
+}
+
+Task<Result<void>> UploadEndpoint::store(const UploadSession& session, ContentDigest named) {
+  const storage::UploadPtr upload = session.upload;
+  if (named.sha256()) co_return co_await transfer_.put_blob(session.name, *named.sha256(), upload);
+  auto computed = co_await upload->sha512();
+  auto digest = co_await upload->digest();
+  if (!computed || !digest || *computed != named) {
+    co_await upload->discard();
+    if (!computed) co_return propagate(computed);
+    if (!digest) co_return propagate(digest);
+    co_return fail(Errc::corrupt, "computed digest {} doesn't match expected value {}", computed->str(),
+                   named.str());
+  }
+  auto stored = co_await transfer_.put_blob(session.name, *digest, upload);
+  if (!stored) co_return stored;
+  co_return co_await aliases_.put(named, *digest);
 }
 
 Task<http::Response> UploadEndpoint::cancel(UploadSessionPtr session) {

@@ -11,6 +11,7 @@
 #include "krakend/core/log.h"
 #include "krakend/http/message.h"
 #include "krakend/registry/registry.h"
+#include "registry/aliases.h"
 #include "registry/ranges.h"
 
 namespace krakend::registry {
@@ -29,8 +30,8 @@ using UploadSessionPtr = std::shared_ptr<UploadSession>;
 /// thread.
 class UploadEndpoint {
  public:
-  UploadEndpoint(Transfer& transfer, RegistryOptions options, Logger log)
-      : transfer_(transfer), options_(options), log_(std::move(log)) {}
+  UploadEndpoint(Transfer& transfer, Aliases& aliases, RegistryOptions options, Logger log)
+      : transfer_(transfer), aliases_(aliases), options_(options), log_(std::move(log)) {}
 
   /// POST: a new session, a mount (`mount`), or a whole blob at once (`digest`).
   Task<http::Response> start(http::Request& request, std::string name);
@@ -50,6 +51,8 @@ class UploadEndpoint {
 
   Task<http::Response> patch(http::Request& request, UploadSessionPtr session);
   Task<http::Response> finish(http::Request& request, UploadSessionPtr session);
+  /// Verifies the digest, by whatever algorithm, and stores the blob. The upload is gone afterwards.
+  Task<Result<void>> store(const UploadSession& session, ContentDigest named);
   Task<http::Response> cancel(UploadSessionPtr session);
   /// Appends the request's body. Nothing when it went well, else the answer.
   Task<std::optional<http::Response>> append(http::Request& request, UploadSessionPtr session);
@@ -58,6 +61,7 @@ class UploadEndpoint {
   void forget(const UploadSession& session);
 
   Transfer& transfer_;
+  Aliases& aliases_;
   RegistryOptions options_;
   Logger log_;
   std::map<std::string, UploadSessionPtr, std::less<>> sessions_;

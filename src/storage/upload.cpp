@@ -88,6 +88,22 @@ Task<Result<Digest>> Upload::digest() {
   co_return state->hash.digest();
 }
 
+Task<Result<ContentDigest>> Upload::sha512() {
+  const auto state = state_;
+  co_return co_await state->store->loop.offload([&]() -> Result<ContentDigest> {
+    Sha512 sha;
+    std::vector<std::byte> buffer(MiB);
+    for (uint64_t offset = 0; offset < state->size;) {
+      auto got = state->file->read_at(offset, buffer);
+      if (!got) return propagate(got);
+      if (*got == 0) return fail(Errc::io, "{} is shorter than what was written", state->dir);
+      sha.update(std::span<const std::byte>(buffer).first(*got));
+      offset += *got;
+    }
+    return sha.digest();
+  });
+}
+
 Task<> Upload::discard() {
   const auto state = state_;
   state->store->uploads.erase(std::string(id_));

@@ -98,9 +98,9 @@ class Process:
         return json.loads(self.request(port, "GET", "/x/torrents")[2])["torrents"]
 
 
-def herd(tmp_path):
+def herd(tmp_path, *flags):
     return Process("herd", tmp_path / "herd", "--proxy-port=0", "--peer-port=0", "--blobserver-port=0",
-                   "--tracker-port=0", "--build-index-port=0")
+                   "--tracker-port=0", "--build-index-port=0", *flags)
 
 
 def agent(tmp_path, herd_process, index):

@@ -28,8 +28,8 @@ READS = [
     ("/v2/" + "n" * 256 + "/tags/list", 400, "NAME_INVALID"),
     ("/v2/gone/tags/list", 404, "NAME_UNKNOWN"),
     ("/v2/t/app/tags/list?n=x", 400, "PAGINATION_NUMBER_INVALID"),
-    ("/v2/t/app/manifests/.bad", 400, "TAG_INVALID"),
-    ("/v2/t/app/manifests/" + "x" * 129, 400, "TAG_INVALID"),
+    ("/v2/t/app/manifests/.bad", 404, "MANIFEST_UNKNOWN"),
+    ("/v2/t/app/manifests/" + "x" * 129, 404, "MANIFEST_UNKNOWN"),
     ("/v2/t/app/manifests/sha256:zz", 400, "DIGEST_INVALID"),
     ("/v2/t/app/manifests/gone", 404, "MANIFEST_UNKNOWN"),
     ("/v2/t/app/manifests/" + UNKNOWN, 404, "MANIFEST_UNKNOWN"),
@@ -76,7 +76,7 @@ def test_an_agent_is_read_only(agents):  # noqa: F811
         assert (got, error_code(headers, body)) == (405, "UNSUPPORTED") and b"proxy" in body
 
 
-@pytest.mark.parametrize("bad", ["bytes=10-", "bytes=99999999999999999999999-"])
+@pytest.mark.parametrize("bad", ["bytes=10-", "bytes=5-2", "bytes=99999999999999999999999-"])
 def test_ranges_beyond_the_blob(herd, agents, bad):  # noqa: F811
     digest = cluster.push_blob(herd, b"0123456789")
     for process, port in ((herd, "proxy registry"), (agents(1), "agent registry")):
@@ -88,7 +88,7 @@ def test_ranges_that_are_none_are_ignored(herd, agents):  # noqa: F811
     """RFC 9110 §14.2: a Range that cannot be read counts as absent."""
     digest = cluster.push_blob(herd, b"0123456789")
     for process, port in ((herd, "proxy registry"), (agents(1), "agent registry")):
-        for odd in ("bytes=5-2", "bytes=x-y", "lines=1-2"):
+        for odd in ("bytes=x-y", "lines=1-2"):
             got, _, body = process.request(port, "GET", f"/v2/t/app/blobs/{digest}", headers={"Range": odd})
             assert (got, body) == (200, b"0123456789")
 

@@ -40,6 +40,8 @@ class OriginClient {
   /// A blob that is in the backend already: the receiver only keeps it (§4.9).
   Task<Result<void>> transfer(Digest digest, io::FilePtr file, uint64_t size);
   Task<Result<void>> remove(Digest digest);
+  /// Also from the backend of the namespace, and when it is not written back yet (krakend's own).
+  Task<Result<void>> erase(std::string ns, Digest digest);
   Task<Result<void>> ready();
 
  private:
@@ -73,6 +75,9 @@ class OriginCluster {
   /// origin fails half-way: `restart` is called before each attempt and returns the sink to use.
   Task<Result<void>> download(std::string ns, Digest digest, std::function<Result<io::ByteSink*>()> restart);
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
+  /// Removes the blob from every origin and from the backend of each namespace; success when nobody has it.
+  /// An origin that cannot be asked is an error: the blob may still be there, try again.
+  Task<Result<void>> erase(std::vector<std::string> namespaces, Digest digest);
   /// Owners of the digest as peers (origin:true, complete:true); contexts are cached 10 s, failures 1 min.
   Task<Result<std::vector<PeerInfo>>> peers(Digest digest);
   /// Whether one origin, picked at random among the owners of a random digest, is ready.
@@ -91,6 +96,8 @@ class TagClient {
   /// `tag` is "repo:tag". not_found.
   Task<Result<Digest>> get(std::string tag);
   Task<Result<void>> put(std::string tag, Digest digest, bool replicate);
+  /// not_found. krakend's own: a reference build-index answers 405.
+  Task<Result<void>> remove(std::string tag);
   /// All names under a prefix, all pages; "" lists everything.
   Task<Result<std::vector<std::string>>> list(std::string prefix);
 

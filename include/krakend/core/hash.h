@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "krakend/core/content_digest.h"
 #include "krakend/core/digest.h"
 
 namespace krakend {
@@ -25,6 +26,21 @@ class Sha256 {
   void update(std::span<const std::byte> data);
   /// The digest of everything so far; the state stays usable.
   Digest digest() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Incremental SHA-512, for what clients name by it. Not thread-safe; may move between threads.
+class Sha512 {
+ public:
+  Sha512();
+  Sha512(Sha512&&) noexcept;
+  ~Sha512();
+  void update(std::span<const std::byte> data);
+  /// The digest of everything; the state is not usable any more.
+  ContentDigest digest();
 
  private:
   struct State;

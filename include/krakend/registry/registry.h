@@ -43,6 +43,10 @@ class Transfer {
   virtual Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) = 0;
   virtual Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) = 0;
   virtual Task<Result<storage::UploadPtr>> create_upload() = 0;
+  virtual Task<Result<void>> remove_tag(std::string repo, std::string tag) = 0;
+  /// Takes the blob away from everybody who has it; nobody having it is success. Whether something refers to
+  /// it is not looked at.
+  virtual Task<Result<void>> remove_blob(std::string repo, Digest digest) = 0;
 };
 
 struct RegistryOptions {
@@ -51,6 +55,8 @@ struct RegistryOptions {
   uint64_t upload_size_max = 10 * GiB;
   /// Upload sessions at once. When the table is full the one idle longest is dropped; if all are busy: 503.
   size_t upload_sessions_max = 4096;
+  /// DELETE of tags, manifests and blobs; otherwise 405.
+  bool delete_enabled = false;
 };
 
 /// Docker Registry v2 / OCI distribution over a Transfer. `handle` serves every path below /v2, and "/". The
@@ -63,6 +69,8 @@ class RegistryHandler {
   /// Discards the upload sessions that no request has used since the last call: whoever owns the handler
   /// decides by its interval how long a client may pause.
   Task<> sweep_uploads();
+  /// Ends what requests have under way in the background; awaited before the handler is destroyed.
+  Task<> stop();
 
  private:
   struct Impl;

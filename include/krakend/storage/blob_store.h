@@ -63,6 +63,8 @@ class Upload {
   std::unique_ptr<io::ByteSink> writer(uint64_t offset);
   /// The digest of all bytes so far.
   Task<Result<Digest>> digest();
+  /// SHA-512 of all bytes so far; reads the file.
+  Task<Result<ContentDigest>> sha512();
   /// Verifies that the bytes have digest `expected` (else corrupt: "computed digest … doesn't match expected value
   /// …"), stores metainfo with `piece_length` beside them, makes them durable and visible as a complete blob.
   /// already_exists when the store has it: the value of the error path is the same blob, open it. The upload is

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "krakend/api/backoff.h"
-#include "krakend/api/parallel.h"
+#include "krakend/io/parallel.h"
 #include "krakend/io/task_group.h"
 #include "support/catch.h"
 #include "support/fake_clock.h"
@@ -121,12 +121,12 @@ TEST_CASE("parallel work is bounded, all of it is done") {
     --running;
     ++done;
   };
-  CHECK(test::run(loop, api::run_parallel(loop, tasks, 20, 4, work)));
+  CHECK(test::run(loop, io::run_parallel(loop, tasks, 20, 4, work)));
   CHECK(done == 20);
   CHECK(most == 4);
-  CHECK(test::run(loop, api::run_parallel(loop, tasks, 0, 4, work)));
+  CHECK(test::run(loop, io::run_parallel(loop, tasks, 0, 4, work)));
   test::run(loop, tasks.stop());
-  CHECK_FALSE(test::run(loop, api::run_parallel(loop, tasks, 3, 4, work)));
+  CHECK_FALSE(test::run(loop, io::run_parallel(loop, tasks, 3, 4, work)));
 }
 
 TEST_CASE("pauses grow to their limit, within the jitter") {

@@ -2,7 +2,6 @@
 #include <map>
 
 #include "krakend/api/clients.h"
-#include "krakend/api/parallel.h"
 #include "krakend/io/condition.h"
 #include "support/catch.h"
 #include "support/fake_client.h"

@@ -51,6 +51,17 @@ TEST_CASE("put a tag, with and without replication") {
   CHECK_FALSE(test::run(f.loop, f.tags.put("lib/cap1:v1", digest, true)));
 }
 
+TEST_CASE("delete a tag: only 202 says that it is gone") {
+  Fixture f;
+  f.reply(answer(202));
+  REQUIRE(test::run(f.loop, f.tags.remove("lib/cap1:v1")));
+  CHECK(f.http.calls[0] == "DELETE " + f.host + "/tags/lib%2Fcap1:v1");
+  f.reply(answer(404));
+  CHECK(test::run(f.loop, f.tags.remove("lib/cap1:v1")).error().code == Errc::not_found);
+  f.reply(answer(405));  // of a reference build-index
+  CHECK_FALSE(test::run(f.loop, f.tags.remove("lib/cap1:v1")));
+}
+
 TEST_CASE("list keeps the slashes of the prefix, double ones too") {
   Fixture f;
   f.reply(

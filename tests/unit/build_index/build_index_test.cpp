@@ -4,7 +4,7 @@
 #include <set>
 
 #include "krakend/api/requests.h"
-#include "krakend/core/digest.h"
+#include "krakend/core/content_digest.h"
 #include "support/catch.h"
 #include "support/world.h"
 
@@ -261,4 +261,42 @@ TEST_CASE("a wrong tag_types expression stops the start") {
   const auto started = f.index->start();
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find("(") != std::string::npos);
+}
+
+TEST_CASE("a deleted tag is gone, also from listings") {
+  Fixture f;
+  REQUIRE(f.put("lib%2Fcap1:v1", f.image).status == 200);
+  REQUIRE(f.put("lib%2Fcap1:v2", f.image).status == 200);
+  CHECK(f.world.call("DELETE", f.at, "/tags/lib%2Fcap1:v1").status == 202);
+  CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").status == 404);
+  CHECK(f.world.get(f.at, "/list/lib/cap1/_manifests/tags").body.find("v1") == std::string::npos);
+  CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v2").status == 200);
+  CHECK(f.world.call("DELETE", f.at, "/tags/lib%2Fcap1:v1").status == 404);
+  CHECK(f.world.call("DELETE", f.at, "/tags/no-tag").status == 404);
+}
+
+TEST_CASE("notes of krakend's own name what need not be there") {
+  Fixture f;
+  const Digest gone = Digest::of("gone");
+  CHECK(f.put("_krakend%2Fdeleted%2F2026-11-25:" + gone.hex(), gone).status == 200);
+  CHECK(f.world.get(f.at, "/tags/_krakend%2Fdeleted%2F2026-11-25:" + gone.hex()).body == gone.str());
+}
+
+TEST_CASE("a manifest may name its layers by sha512: the alias leads to them") {
+  Fixture f;
+  const auto name = ContentDigest::sha512_of("layer");
+  const Digest digest = f.origin.add(
+      fmt::format(R"({{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}"}}]}})",
+                  config.str(), name.str()));
+  CHECK(f.put("lib%2Fcap1:v1", digest).status == 500);
+  REQUIRE(f.put("_krakend%2Fsha512:" + std::string(name.hex()), layer).status == 200);
+  CHECK(f.put("lib%2Fcap1:v1", digest).status == 200);
+}
+
+TEST_CASE("layers that are fetched elsewhere need not be at the origins") {
+  Fixture f;
+  const Digest digest = f.origin.add(fmt::format(
+      R"({{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}","urls":["https://example.com/x"]}}]}})",
+      config.str(), Digest::of("elsewhere").str()));
+  CHECK(f.put("lib%2Fcap1:v1", digest).status == 200);
 }

@@ -176,3 +176,19 @@ TEST_CASE("health, torrents, bad parameters, wrong methods") {
   CHECK(wrong.body == "404 page not found\n");
   CHECK(world.get(origin.at, "/nosuch").status == 404);
 }
+
+TEST_CASE("an erased blob is gone for good, also when it waits for its write-back") {
+  test::World world;
+  Node origin(world, "o");
+  const bool written_back = GENERATE(true, false);
+  origin.remote->broken = !written_back;
+  const int status = origin.upload(base, content);
+  origin.remote->broken = false;
+  CAPTURE(written_back, status);
+  REQUIRE(origin.in_store(digest));
+  CHECK(world.call("DELETE", origin.at, base).status == 202);
+  CHECK_FALSE(origin.in_store(digest));
+  CHECK(world.get(origin.at, base).status == 404);
+  CHECK(world.call("HEAD", origin.at, "/internal" + base).status == 404);
+  CHECK(world.call("DELETE", origin.at, base).status == 404);
+}

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "krakend/core/internal_tags.h"
 #include "support/catch.h"
 
 namespace krakend::registry {
@@ -62,7 +63,9 @@ Task<Result<std::vector<std::string>>> FakeTransfer::list_tags(std::string repo)
 
 Task<Result<std::vector<std::string>>> FakeTransfer::list_repositories() {
   std::vector<std::string> names;
-  for (const auto& [repo, list] : tags) names.push_back(repo);
+  for (const auto& [repo, list] : tags) {
+    if (!is_internal_tag(repo)) names.push_back(repo);
+  }
   co_return names;
 }
 
@@ -89,6 +92,20 @@ Task<Result<storage::UploadPtr>> FakeTransfer::create_upload() {
   co_return co_await store_.create_upload();
 }
 
+Task<Result<void>> FakeTransfer::remove_tag(std::string repo, std::string tag) {
+  const auto found = tags.find(repo);
+  if (found == tags.end() || found->second.erase(tag) == 0) co_return fail(Errc::not_found, "no such tag");
+  if (found->second.empty()) tags.erase(found);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> FakeTransfer::remove_blob(std::string repo, Digest digest) {
+  last_repo = std::move(repo);
+  auto removed = co_await store_.remove(digest);
+  if (!removed && removed.error().code == Errc::not_found) co_return Result<void>{};
+  co_return removed;
+}
+
 std::string Answer::code() const {
   const auto json = nlohmann::json::parse(body, nullptr, false);
   if (!json.is_object()) return "no JSON: " + body;
@@ -109,6 +126,7 @@ Harness::Harness(RegistryOptions options) {
 
 Harness::~Harness() {
   poll_until([this] { return tasks.size() == 0; });
+  run(handler->stop());
   handler.reset();
   transfer.reset();
   store.reset();

@@ -78,7 +78,8 @@ TEST_CASE("bad names, tags and digests are told apart") {
   CHECK(error_of("/v2/a/manifests/-x") == "TAG_INVALID");
   CHECK(error_of("/v2/a/manifests/" + std::string(129, 'x')) == "TAG_INVALID");
   CHECK(error_of("/v2/a/manifests/sha256:zz") == "DIGEST_INVALID");
-  CHECK(error_of("/v2/a/manifests/sha512:" + std::string(128, 'a')) == "DIGEST_INVALID");
+  CHECK(error_of("/v2/a/manifests/sha512:" + std::string(64, 'a')) == "DIGEST_INVALID");
+  CHECK(error_of("/v2/a/manifests/md5:" + std::string(32, 'a')) == "DIGEST_INVALID");
   CHECK(error_of("/v2/a/blobs/sha256:zz") == "DIGEST_INVALID");
   CHECK(error_of("/v2/a/blobs/plain") == "DIGEST_INVALID");
 }

@@ -30,8 +30,8 @@ TEST_CASE("single ranges") {
 }
 
 TEST_CASE("ranges outside of the body") {
-  for (const char* header :
-       {"bytes=2605-", "bytes=999999-", "bytes=2605-2605", "bytes=-0", "bytes=99999999999999999999999999-"}) {
+  for (const char* header : {"bytes=2605-", "bytes=999999-", "bytes=2605-2605", "bytes=5-3", "bytes=-0",
+                             "bytes=99999999999999999999999999-"}) {
     INFO(header);
     CHECK(parse_range(header, 2605).kind == Kind::unsatisfiable);
   }
@@ -40,9 +40,8 @@ TEST_CASE("ranges outside of the body") {
 }
 
 TEST_CASE("whatever else is answered with the whole body") {
-  for (const char* header :
-       {"", "bytes", "bytes=", "bytes=-", "bytes=5-3", "bytes=a-b", "bytes=1-b", "bytes=1", "bytes=0-9,20-29",
-        "bytes=0-9,", "items=0-9", "bytes=+1-2", "bytes=1--2"}) {
+  for (const char* header : {"", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=1-b", "bytes=1",
+                             "bytes=0-9,20-29", "bytes=0-9,", "items=0-9", "bytes=+1-2", "bytes=1--2"}) {
     INFO(header);
     CHECK(parse_range(header, 100).kind == Kind::whole);
   }

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "krakend/core/digest.h"
+#include "krakend/core/content_digest.h"
 #include "krakend/core/result.h"
 
 namespace krakend::registry {
@@ -28,13 +28,19 @@ struct Manifest {
   std::string media_type;
   /// Config and layers, or child manifests, in order and without duplicates. Layers that are fetched
   /// elsewhere (with `urls`) are left out: nobody has to have them here.
-  std::vector<Digest> references;
+  std::vector<ContentDigest> references;
+  /// The layers that were left out.
+  std::vector<ContentDigest> external;
   /// The manifest this one refers to; need not exist.
-  std::optional<Digest> subject;
+  std::optional<ContentDigest> subject;
 };
 
+/// Whether documents of this type list manifests.
+bool is_index(std::string_view media_type);
+
 /// Parses a manifest that is pushed under this Content-Type: Docker schema 2, Docker list, OCI manifest and
-/// OCI index. The error says what is wrong with the document.
+/// OCI index. A document of another media type passes when it says so itself; whatever looks like a
+/// descriptor in it is a reference. The error says what is wrong with the document.
 Result<Manifest> parse_manifest(std::string_view json, std::string_view content_type);
 
 /// Content-Type of a stored manifest, judged from its text: `mediaType`, else OCI index when it has

@@ -1,4 +1,4 @@
-#include "krakend/api/parallel.h"
+#include "krakend/io/parallel.h"
 
 #include <algorithm>
 #include <memory>
@@ -6,18 +6,18 @@
 
 #include "krakend/io/condition.h"
 
-namespace krakend::api {
+namespace krakend::io {
 namespace {
 
 struct Batch {
-  Batch(io::Loop& loop, size_t n, std::function<Task<>(size_t)> fn)
+  Batch(Loop& loop, size_t n, std::function<Task<>(size_t)> fn)
       : count(n), work(std::move(fn)), ended(loop) {}
   const size_t count;
   const std::function<Task<>(size_t)> work;
   size_t next = 0;
   size_t done = 0;
   size_t workers = 0;
-  io::Condition ended;
+  Condition ended;
 };
 
 /// Lives in a worker's frame; its end is seen even when the group drops the worker unstarted.
@@ -46,7 +46,7 @@ Task<> run(std::shared_ptr<Worker> worker) {
 
 }  // namespace
 
-Task<bool> run_parallel(io::Loop& loop, io::TaskGroup& group, size_t count, size_t limit,
+Task<bool> run_parallel(Loop& loop, TaskGroup& group, size_t count, size_t limit,
                         std::function<Task<>(size_t)> work) {
   auto batch = std::make_shared<Batch>(loop, count, std::move(work));
   const size_t workers = std::min(count, std::max<size_t>(limit, 1));
@@ -55,4 +55,4 @@ Task<bool> run_parallel(io::Loop& loop, io::TaskGroup& group, size_t count, size
   co_return batch->done == count;
 }
 
-}  // namespace krakend::api
+}  // namespace krakend::io
