@@ -56,7 +56,6 @@ class Bench:
         for agent in list(agents):
             self.agents.remove(agent)
             agent.stop()
-            agent.process.stderr.close()
             shutil.rmtree(agent.data_dir, ignore_errors=True)
 
     def url(self, agent):
@@ -192,7 +191,6 @@ class Bench:
             time.sleep(2)  # what "idle" means: nothing happens for a while
             self.line(f"{role}, MiB", f"{rig.memory_mib(process.process.pid, 'VmRSS'):.1f}", "≤ 12" if role != "herd" else "")
             process.stop()
-            process.process.stderr.close()
 
 
 class FolderPath(str):

@@ -5,10 +5,9 @@ import http.client
 import json
 import os
 import re
-import select
 import signal
 import subprocess
-import time
+import threading
 
 KRAKEND = os.environ.get("KRAKEND", "build/release/krakend")
 START_LIMIT = 20  # seconds
@@ -26,15 +25,28 @@ class Process:
 
     def start(self):
         self.log = []  # of this run: `ready` of an earlier one says nothing about this one
+        self.changed = threading.Condition()
+        self.log_ended = False
         self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self.ended = False
-        os.set_blocking(self.process.stderr.fileno(), False)
-        self.pending = b""
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
         self.wait_for(r" ready$", START_LIMIT)
         for line in self.log:
             found = re.search(r"listener (\S+) (\S+) (\S+):(\d+)$", line)
             if found:
                 self.ports[f"{found[1]} {found[2]}"] = (found[3], int(found[4]))
+
+    def read_log(self):
+        """A thread of its own: a pipe that nobody reads would stop the process."""
+        with self.process.stderr as pipe:
+            for line in pipe:
+                with self.changed:
+                    self.log.append(line.rstrip(b"\n").decode(errors="replace"))
+                    self.changed.notify_all()
+        with self.changed:
+            self.log_ended = True
+            self.changed.notify_all()
 
     def keep_ports(self, **listeners):
         """The next start() takes the ports of this run again: keep_ports(peer="origin peer")."""
@@ -43,47 +55,35 @@ class Process:
             self.command[self.command.index(free)] = free[:-1] + str(self.ports[listener][1])
 
     def wait_for(self, pattern, limit=30, count=1):
-        """Reads the log until `count` lines match; returns them."""
-        deadline = time.monotonic() + limit
-        while True:
-            hits = [line for line in self.log if re.search(pattern, line)]
-            if len(hits) >= count:
-                return hits
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {pattern!r} in the log of {self.command}:\n" + "\n".join(self.log[-40:])
-            select.select([self.process.stderr], [], [], left)
-            if not self.read_log():
-                raise AssertionError("process ended:\n" + "\n".join(self.log[-40:]))
-
-    def read_log(self):
-        """Takes what was logged so far; false at its end. A pipe that nobody reads would stop the process."""
-        data = self.process.stderr.read()
-        lines = (self.pending + (data or b"")).split(b"\n")
-        self.pending = lines.pop()
-        self.log += [line.decode(errors="replace") for line in lines]
-        return data != b""
+        """Waits until `count` lines of the log match; returns them."""
+        def hits():
+            return [line for line in self.log if re.search(pattern, line)]
+        with self.changed:
+            self.changed.wait_for(lambda: self.log_ended or len(hits()) >= count, limit)
+            found = hits()
+            ended = "the process ended" if self.log_ended else "in time"
+            assert len(found) >= count, f"no {pattern!r} of {self.command}, {ended}:\n" + "\n".join(self.log[-40:])
+            return found
 
     def kill(self):
         self.ended = True
         self.process.kill()
         self.process.wait()
-        self.process.stderr.close()
+        self.reader.join()
 
     def stop(self):
         """Ends it politely; a process that fell or complains at its end fails the test."""
         if self.ended:
             return
         self.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_LIMIT
-        while self.read_log():  # its last words, to the end of the pipe
-            left = deadline - time.monotonic()
-            if left <= 0:
-                self.kill()
-                raise AssertionError(f"no clean stop within {STOP_LIMIT} s")
-            select.select([self.process.stderr], [], [], left)
-        self.process.stderr.close()
+        try:
+            status = self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"no clean stop within {STOP_LIMIT} s") from None
+        self.reader.join()
         self.ended = True
-        assert self.process.wait(STOP_LIMIT) == 0, "\n".join(self.log[-40:])
+        assert status == 0, "\n".join(self.log[-40:])
 
     def request(self, port, method, path, body=None, headers=None, timeout=60):
         connection = http.client.HTTPConnection(*self.ports[port], timeout=timeout)
@@ -91,7 +91,6 @@ class Process:
         response = connection.getresponse()
         answer = (response.status, dict(response.getheaders()), response.read())
         connection.close()
-        self.read_log()
         return answer
 
     def torrents(self, port="agent server"):
