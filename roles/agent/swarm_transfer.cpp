@@ -40,10 +40,8 @@ Task<Result<std::vector<std::string>>> SwarmTransfer::list_tags(std::string repo
   co_return tags;
 }
 
-Task<Result<std::vector<std::string>>> SwarmTransfer::list_repositories() {
-  auto names = co_await tags_.list("");
-  if (!names) co_return propagate(names);
-  co_return registry::repositories_of(*names);
+Task<Result<std::vector<std::string>>> SwarmTransfer::list_all() {
+  co_return co_await tags_.list("");
 }
 
 Task<Result<void>> SwarmTransfer::put_blob(std::string /*repo*/, Digest /*digest*/,

@@ -23,7 +23,7 @@ class SwarmTransfer final : public registry::Transfer {
   Task<Result<registry::OpenedBlob>> open(std::string repo, Digest digest) override;
   Task<Result<Digest>> get_tag(std::string repo, std::string tag) override;
   Task<Result<std::vector<std::string>>> list_tags(std::string repo) override;
-  Task<Result<std::vector<std::string>>> list_repositories() override;
+  Task<Result<std::vector<std::string>>> list_all() override;
 
   bool writable() const override { return false; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;

@@ -47,10 +47,8 @@ Task<Result<std::vector<std::string>>> OriginTransfer::list_tags(std::string rep
   co_return tags;
 }
 
-Task<Result<std::vector<std::string>>> OriginTransfer::list_repositories() {
-  auto names = co_await tags_.list("");
-  if (!names) co_return propagate(names);
-  co_return registry::repositories_of(*names);
+Task<Result<std::vector<std::string>>> OriginTransfer::list_all() {
+  co_return co_await tags_.list("");
 }
 
 Task<Result<void>> OriginTransfer::put_tag(std::string repo, std::string tag, Digest digest) {
@@ -68,9 +66,15 @@ Task<Result<void>> OriginTransfer::remove_blob(std::string repo, Digest digest) 
   if (repo != push_namespace) namespaces.push_back(std::move(repo));
   auto erased = co_await origins_.erase(std::move(namespaces), digest);
   if (!erased) co_return erased;
-  auto removed = co_await store_.remove(digest);
-  if (!removed && removed.error().code != Errc::not_found) co_return removed;
+  auto dropped = co_await drop_copy(digest);
+  if (!dropped) co_return dropped;
   co_return co_await tags_.put(api::deletion_note(clock_.wall(), digest), digest, false);
+}
+
+Task<Result<void>> OriginTransfer::drop_copy(Digest digest) {
+  auto removed = co_await store_.remove(digest);
+  if (!removed && removed.error().code == Errc::not_found) co_return Result<void>{};
+  co_return removed;
 }
 
 Task<Result<OriginTransfer::Stored>> OriginTransfer::store_locally(Digest digest, storage::UploadPtr upload) {

@@ -38,7 +38,7 @@ class OriginTransfer final : public registry::Transfer {
   Task<Result<registry::OpenedBlob>> open(std::string repo, Digest digest) override;
   Task<Result<Digest>> get_tag(std::string repo, std::string tag) override;
   Task<Result<std::vector<std::string>>> list_tags(std::string repo) override;
-  Task<Result<std::vector<std::string>>> list_repositories() override;
+  Task<Result<std::vector<std::string>>> list_all() override;
 
   bool writable() const override { return true; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
@@ -46,6 +46,8 @@ class OriginTransfer final : public registry::Transfer {
   Task<Result<storage::UploadPtr>> create_upload() override { return store_.create_upload(); }
   Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
   Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
+  /// Removes the local copy; success when there is none.
+  Task<Result<void>> drop_copy(Digest digest);
 
  private:
   struct Stored {

@@ -32,8 +32,7 @@ struct Proxy::Impl {
         tasks(services.loop, services.log),
         deletions(
             tags, services.clock, services.random,
-            [this, &store](Digest digest) { return drop(store, digest); }, services.log.module("deletions")) {
-  }
+            [this](Digest digest) { return transfer.drop_copy(digest); }, services.log.module("deletions")) {}
 
   Result<io::Address> listen(const io::Address& address) {
     http::Router router;
@@ -46,12 +45,6 @@ struct Proxy::Impl {
   }
 
   static Task<http::Response> healthy() { co_return http::text_response(200, "OK\n"); }
-
-  static Task<Result<void>> drop(storage::BlobStore& store, Digest digest) {
-    auto removed = co_await store.remove(digest);
-    if (!removed && removed.error().code == Errc::not_found) co_return Result<void>{};
-    co_return removed;
-  }
 
   Task<> sweep() {
     for (;;) {

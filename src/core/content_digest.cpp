@@ -1,7 +1,5 @@
 #include "krakend/core/content_digest.h"
 
-#include <array>
-
 #include "krakend/core/hash.h"
 #include "krakend/core/hex.h"
 #include "krakend/core/internal_tags.h"
@@ -12,6 +10,9 @@ namespace {
 constexpr std::string_view sha512_prefix = "sha512:";
 
 }  // namespace
+
+ContentDigest::ContentDigest(const std::array<uint8_t, 64>& sha512)
+    : text_(std::string(sha512_prefix) + to_hex(sha512)) {}
 
 Result<ContentDigest> ContentDigest::parse(std::string_view text) {
   if (!text.starts_with(sha512_prefix)) {
@@ -25,7 +26,7 @@ Result<ContentDigest> ContentDigest::parse(std::string_view text) {
     return fail(Errc::invalid_argument, "digest \"{}\" does not have 128 hex characters",
                 text.substr(0, 160));
   }
-  return ContentDigest(std::string(sha512_prefix) + to_hex(bytes));
+  return ContentDigest(bytes);
 }
 
 ContentDigest ContentDigest::sha512_of(std::string_view data) {

@@ -7,8 +7,6 @@
 #include <bit>
 #include <cstring>
 
-#include "krakend/core/hex.h"
-
 namespace krakend {
 namespace {
 
@@ -34,14 +32,34 @@ uint64_t mix2(uint64_t k) {
   return std::rotl(k * c2, 33) * c1;
 }
 
+/// A digest in progress at OpenSSL.
+class EvpDigest {
+ public:
+  explicit EvpDigest(const EVP_MD* type) : context_(EVP_MD_CTX_new()) {
+    EVP_DigestInit_ex(context_, type, nullptr);
+  }
+  EvpDigest(const EvpDigest& other) : context_(EVP_MD_CTX_new()) {
+    EVP_MD_CTX_copy_ex(context_, other.context_);
+  }
+  EvpDigest& operator=(const EvpDigest&) = delete;
+  ~EvpDigest() { EVP_MD_CTX_free(context_); }
+
+  void update(std::span<const std::byte> data) { EVP_DigestUpdate(context_, data.data(), data.size()); }
+  template <size_t bytes>
+  std::array<uint8_t, bytes> finish() {
+    std::array<uint8_t, bytes> digest;
+    EVP_DigestFinal_ex(context_, digest.data(), nullptr);
+    return digest;
+  }
+
+ private:
+  EVP_MD_CTX* context_;
+};
+
 }  // namespace
 
-struct Sha256::State {
-  State() : context(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
-  State(const State& other) : context(EVP_MD_CTX_new()) { EVP_MD_CTX_copy_ex(context, other.context); }
-  State& operator=(const State&) = delete;
-  ~State() { EVP_MD_CTX_free(context); }
-  EVP_MD_CTX* context;
+struct Sha256::State : EvpDigest {
+  State() : EvpDigest(EVP_sha256()) {}
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {}
@@ -55,22 +73,16 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
 
 void Sha256::update(std::span<const std::byte> data) {
-  EVP_DigestUpdate(state_->context, data.data(), data.size());
+  state_->update(data);
 }
 
 Digest Sha256::digest() const {
-  const State copy(*state_);
-  std::array<uint8_t, 32> bytes;
-  EVP_DigestFinal_ex(copy.context, bytes.data(), nullptr);
-  return Digest(bytes);
+  State copy(*state_);
+  return Digest(copy.finish<32>());
 }
 
-struct Sha512::State {
-  State() : context(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context, EVP_sha512(), nullptr); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() { EVP_MD_CTX_free(context); }
-  EVP_MD_CTX* context;
+struct Sha512::State : EvpDigest {
+  State() : EvpDigest(EVP_sha512()) {}
 };
 
 Sha512::Sha512() : state_(std::make_unique<State>()) {}
@@ -78,13 +90,11 @@ Sha512::Sha512(Sha512&&) noexcept = default;
 Sha512::~Sha512() = default;
 
 void Sha512::update(std::span<const std::byte> data) {
-  EVP_DigestUpdate(state_->context, data.data(), data.size());
+  state_->update(data);
 }
 
 ContentDigest Sha512::digest() {
-  std::array<uint8_t, 64> bytes;
-  EVP_DigestFinal_ex(state_->context, bytes.data(), nullptr);
-  return *ContentDigest::parse("sha512:" + to_hex(bytes));
+  return ContentDigest(state_->finish<64>());
 }
 
 uint32_t crc32(uint32_t seed, std::span<const std::byte> data) {

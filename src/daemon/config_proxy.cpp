@@ -9,7 +9,8 @@ void describe(ConfigTable& table, ProxyConfig& config) {
   add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes that keep the tags");
   table.key("registry.delete_enabled", options.registry.delete_enabled,
             "DELETE of tags, manifests and blobs; otherwise 405");
-  table.size_key("registry.manifest_size_max", options.registry.manifest_size_max, "largest manifest; larger: 413");
+  table.size_key("registry.manifest_size_max", options.registry.manifest_size_max,
+                 "largest manifest; larger: 413");
   table.size_key("registry.upload_size_max", options.registry.upload_size_max, "largest blob; larger: 413");
   add_common(table, config);
 

@@ -1,6 +1,7 @@
 #include "registry/aliases.h"
 
 #include <string>
+#include <utility>
 
 namespace krakend::registry {
 
@@ -10,6 +11,16 @@ Task<Result<Digest>> Aliases::resolve(ContentDigest name) {
   if (!digest && digest.error().code == Errc::not_found)
     co_return fail(Errc::not_found, "nothing was pushed as {}", name.str());
   co_return digest;
+}
+
+Task<Result<std::vector<Aliases::Resolved>>> Aliases::resolve_all(std::vector<ContentDigest> names) {
+  std::vector<Resolved> all;
+  for (ContentDigest& name : names) {
+    auto digest = co_await resolve(name);
+    if (!digest && digest.error().code != Errc::not_found) co_return propagate(digest);
+    all.push_back({std::move(name), digest ? std::optional(*digest) : std::nullopt});
+  }
+  co_return all;
 }
 
 Task<Result<void>> Aliases::put(ContentDigest name, Digest digest) {

@@ -11,8 +11,8 @@
 namespace krakend::registry {
 
 /// Keeps pushes and deletions of the same blobs apart: a push must not find a blob that is gone when its tag
-/// is written, nor a deletion take one that a push has just found. Guards what goes through this process; the
-/// age floor of the garbage collection guards the rest. Loop thread.
+/// is written, nor a deletion take one that a push has just found. Guards what goes through this process, no
+/// other proxy. Loop thread.
 class BlobGuard {
  public:
   explicit BlobGuard(io::Loop& loop) : freed_(loop) {}

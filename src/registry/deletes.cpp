@@ -64,15 +64,19 @@ Task<Result<void>> DeleteEndpoint::unlink(const Target& target) {
   auto tags = co_await s_.transfer.list_tags(target.name);
   if (!tags && tags.error().code != Errc::not_found) co_return propagate(tags);
   if (!tags) tags = std::vector<std::string>();
+  bool untagged = false;
   for (const std::string& tag : *tags) {
     auto current = co_await s_.transfer.get_tag(target.name, tag);
     if (!current && current.error().code != Errc::not_found) co_return propagate(current);
     if (!current || *current != *target.digest) continue;
     auto removed = co_await s_.transfer.remove_tag(target.name, tag);
     if (!removed && removed.error().code != Errc::not_found) co_return removed;
+    log_.info("deleted tag {}:{} with its manifest {}", target.name, tag, target.named->str());
+    untagged = true;
+  }
+  if (untagged) {
     auto kept = co_await s_.repositories.remember(target.name);
     if (!kept) co_return kept;
-    log_.info("deleted tag {}:{} with its manifest {}", target.name, tag, target.named->str());
   }
   auto text = co_await s_.store.load(target.name, *target.digest);
   if (!text && text.error().code == Errc::not_found) co_return Result<void>{};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "krakend/core/url.h"
+#include "krakend/registry/tag_names.h"
 #include "registry/errors.h"
 
 namespace krakend::registry {
@@ -90,9 +91,10 @@ Task<http::Response> ListingEndpoint::tags(http::Request& request, std::string n
 Task<http::Response> ListingEndpoint::catalog(http::Request& request) {
   const auto wanted = page_request(request);
   if (!wanted) co_return bad_page(wanted.error());
-  auto names = co_await transfer_.list_repositories();
+  auto names = co_await transfer_.list_all();
   if (!names) co_return transfer_error(names.error(), code::name_unknown);
-  const Page page = cut(*names, *wanted);
+  const auto repositories = repositories_of(*names);
+  const Page page = cut(repositories, *wanted);
   co_return listing(fmt::format("{{\"repositories\":{}}}\n", json_list(page.items)), "/v2/_catalog", page);
 }
 

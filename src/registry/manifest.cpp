@@ -169,7 +169,8 @@ Result<void> check_schema(const Json& document, std::string_view content_type, b
 Result<std::string> check_type(const Json& document, std::string_view content_type) {
   std::string type = derived_type(document);
   const bool declared = member(document, "mediaType") != nullptr;
-  const bool means_it = content_type.starts_with("application/vnd.");  // tools send all kinds of general types
+  const bool means_it =
+      content_type.starts_with("application/vnd.");  // tools send all kinds of general types
   if (means_it && content_type != type) {
     return fail(Errc::invalid_argument, "Content-Type is {} but the document says {}", content_type,
                 declared ? type : type + " (it has no mediaType)");

@@ -95,21 +95,10 @@ Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target
   co_return response;
 }
 
-Task<Result<std::vector<ManifestEndpoint::Reference>>> ManifestEndpoint::resolve_references(
-    std::vector<ContentDigest> names) {
-  std::vector<Reference> references;
-  for (ContentDigest& name : names) {
-    auto digest = co_await aliases_.resolve(name);
-    if (!digest && digest.error().code != Errc::not_found) co_return propagate(digest);
-    references.push_back({std::move(name), digest ? std::optional(*digest) : std::nullopt});
-  }
-  co_return references;
-}
-
-Task<std::optional<http::Response>> ManifestEndpoint::check_references(std::string name,
-                                                                       std::vector<Reference> references) {
+Task<std::optional<http::Response>> ManifestEndpoint::check_references(
+    std::string name, std::vector<Aliases::Resolved> references) {
   std::vector<ErrorEntry> missing;
-  for (const Reference& reference : references) {
+  for (const Aliases::Resolved& reference : references) {
     const std::string& text = reference.name.str();
     if (reference.digest) {
       auto size = co_await transfer_.stat(name, *reference.digest);
@@ -153,10 +142,10 @@ Task<http::Response> ManifestEndpoint::put(http::Request& request, Target target
   }
   if (!inspected.manifest)
     co_return registry_error(400, code::manifest_invalid, inspected.manifest.error().message);
-  auto references = co_await resolve_references(inspected.manifest->references);
+  auto references = co_await aliases_.resolve_all(inspected.manifest->references);
   if (!references) co_return transfer_error(references.error(), code::manifest_blob_unknown);
   std::vector<Digest> held{inspected.digest};
-  for (const Reference& reference : *references) {
+  for (const Aliases::Resolved& reference : *references) {
     if (reference.digest) held.push_back(*reference.digest);
   }
   co_await guard_.undoomed(held);

@@ -48,14 +48,9 @@ class ManifestEndpoint {
   };
   Task<Inspected> inspect(const std::string& text, const std::string& type,
                           const std::optional<ContentDigest>& named);
-  /// What a manifest refers to, and its SHA-256 where anybody has pushed it.
-  struct Reference {
-    ContentDigest name;
-    std::optional<Digest> digest;
-  };
-  Task<Result<std::vector<Reference>>> resolve_references(std::vector<ContentDigest> names);
   /// The answer that names every referenced blob that is missing; nothing when all are there.
-  Task<std::optional<http::Response>> check_references(std::string name, std::vector<Reference> references);
+  Task<std::optional<http::Response>> check_references(std::string name,
+                                                       std::vector<Aliases::Resolved> references);
   /// Stores the manifest, then makes it visible under its name, its tag and to its subject.
   Task<Result<void>> publish(Target target, Digest digest, Referrer manifest,
                              std::optional<ContentDigest> subject);

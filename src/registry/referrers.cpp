@@ -92,13 +92,9 @@ Result<std::optional<std::string>> remove_referrer(std::string_view index_text,
     if (std::none_of(names.begin(), names.end(), is_it)) kept.push_back(std::move(known));
   }
   if (kept.size() == (*index)["manifests"].size()) return std::optional<std::string>();
+  if (kept.empty()) return std::optional(std::string());
   (*index)["manifests"] = std::move(kept);
   return std::optional(dump(*index));
-}
-
-bool lists_nothing(std::string_view index_text) {
-  const auto index = parse_index(index_text);
-  return index && index->at("manifests").empty();
 }
 
 Result<std::string> filter_referrers(std::string_view index_text, std::string_view artifact_type) {
@@ -173,7 +169,7 @@ Task<Result<void>> Referrers::change_alone(std::string name, ContentDigest subje
   if (!index) co_return propagate(index);
   if (!*index) co_return Result<void>{};
   std::string& new_index = **index;
-  if (lists_nothing(new_index)) co_return co_await transfer_.remove_tag(name, referrers_tag(subject));
+  if (new_index.empty()) co_return co_await transfer_.remove_tag(name, referrers_tag(subject));
   if (new_index.size() > store_.size_max()) {
     co_return fail(Errc::too_large, "the list of referrers of {} exceeds {} bytes", subject.str(),
                    store_.size_max());

@@ -25,12 +25,10 @@ struct Referrer {
 /// `index` with a descriptor of `referrer` added; an empty `index` begins a new one. nullopt: it is listed
 /// already. Error: `index` is no index.
 Result<std::optional<std::string>> add_referrer(std::string_view index, const Referrer& referrer);
-/// `index` without the descriptors of a manifest, whichever of its names they have; nullopt: it is not
-/// listed.
+/// `index` without the descriptors of a manifest, whichever of its names they have; empty when none is left,
+/// nullopt when it is not listed.
 Result<std::optional<std::string>> remove_referrer(std::string_view index,
                                                    const std::vector<ContentDigest>& names);
-/// Whether an index lists nothing.
-bool lists_nothing(std::string_view index);
 /// `index` with the descriptors of one artifact type only.
 Result<std::string> filter_referrers(std::string_view index, std::string_view artifact_type);
 /// Tag of the index that lists the referrers of `subject`: "sha256-<hex>", of a longer hex the first 64

@@ -13,6 +13,13 @@ void sort_unique(std::vector<std::string>& names) {
   names.erase(std::unique(names.begin(), names.end()), names.end());
 }
 
+/// At the last colon; both empty when there is none.
+std::pair<std::string_view, std::string_view> split(std::string_view name) {
+  const size_t colon = name.rfind(':');
+  if (colon == std::string_view::npos) return {};
+  return {name.substr(0, colon), name.substr(colon + 1)};
+}
+
 }  // namespace
 
 std::string tag_prefix(std::string_view repo) {
@@ -22,21 +29,26 @@ std::string tag_prefix(std::string_view repo) {
 std::vector<std::string> tags_of(std::string_view repo, const std::vector<std::string>& names) {
   std::vector<std::string> tags;
   for (const std::string_view name : names) {
-    const size_t colon = name.rfind(':');
-    if (colon == std::string_view::npos || name.substr(0, colon) != repo) continue;
-    const std::string_view tag = name.substr(colon + 1);
-    if (valid_tag(tag)) tags.emplace_back(tag);
+    const auto [its_repo, tag] = split(name);
+    if (its_repo == repo && valid_tag(tag)) tags.emplace_back(tag);
   }
   sort_unique(tags);
+  return tags;
+}
+
+std::vector<std::pair<std::string, std::string>> split_tags(const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, std::string>> tags;
+  for (const std::string_view name : names) {
+    const auto [repo, tag] = split(name);
+    if (valid_repository(repo) && valid_tag(tag)) tags.emplace_back(repo, tag);
+  }
   return tags;
 }
 
 std::vector<std::string> repositories_of(const std::vector<std::string>& names) {
   std::vector<std::string> repositories;
   for (const std::string_view name : names) {
-    const size_t colon = name.rfind(':');
-    if (colon == std::string_view::npos) continue;
-    const std::string_view repo = name.substr(0, colon);
+    const auto [repo, tag] = split(name);
     if (valid_repository(repo)) repositories.emplace_back(repo);
   }
   sort_unique(repositories);

@@ -6,6 +6,7 @@
 
 #include "krakend/io/parallel.h"
 #include "krakend/registry/manifest.h"
+#include "krakend/registry/tag_names.h"
 
 namespace krakend::registry {
 
@@ -28,14 +29,9 @@ struct Usage::Search {
 Task<Result<std::optional<std::string>>> Usage::find_user(Digest digest) {
   const auto search = std::make_shared<Search>();
   search->wanted = digest;
-  auto repositories = co_await transfer_.list_repositories();
-  if (!repositories) co_return propagate(repositories);
-  for (const std::string& repo : *repositories) {
-    auto tags = co_await transfer_.list_tags(repo);
-    if (!tags && tags.error().code == Errc::not_found) continue;
-    if (!tags) co_return propagate(tags);
-    for (std::string& tag : *tags) search->tags.emplace_back(repo, std::move(tag));
-  }
+  auto names = co_await transfer_.list_all();
+  if (!names) co_return propagate(names);
+  search->tags = split_tags(*names);
   std::function<Task<>(size_t)> work = [this, search](size_t index) { return look_at(search, index); };
   const bool all = co_await io::run_parallel(loop_, tasks_, search->tags.size(), parallel_tags, work);
   if (search->user) co_return std::move(search->user);
@@ -100,10 +96,10 @@ Task<Result<Usage::ReferencesPtr>> Usage::references_of(std::string repo, Digest
 }
 
 Task<Result<void>> Usage::resolve(std::vector<ContentDigest> names, std::vector<Digest>& out) {
-  for (const ContentDigest& name : names) {
-    auto digest = co_await aliases_.resolve(name);
-    if (digest) out.push_back(*digest);
-    if (!digest && digest.error().code != Errc::not_found) co_return propagate(digest);
+  auto resolved = co_await aliases_.resolve_all(std::move(names));
+  if (!resolved) co_return propagate(resolved);
+  for (const Aliases::Resolved& reference : *resolved) {
+    if (reference.digest) out.push_back(*reference.digest);
   }
   co_return Result<void>{};
 }

@@ -26,12 +26,19 @@ struct Upload::State {
       hashed = 0;
       stale = false;
     }
+    return read_from(hashed, [this](std::span<const std::byte> data) { feed(data); });
+  }
+
+  /// Pool: hands what was written from `offset` on to `take`, portion by portion.
+  template <class Take>
+  Result<void> read_from(uint64_t offset, Take take) {
     std::vector<std::byte> buffer(MiB);
-    while (hashed < size) {
-      auto got = file->read_at(hashed, buffer);
+    while (offset < size) {
+      auto got = file->read_at(offset, buffer);
       if (!got) return propagate(got);
       if (*got == 0) return fail(Errc::io, "{} is shorter than what was written", dir);
-      feed(std::span<const std::byte>(buffer).first(*got));
+      take(std::span<const std::byte>(buffer).first(*got));
+      offset += *got;
     }
     return {};
   }
@@ -92,14 +99,8 @@ Task<Result<ContentDigest>> Upload::sha512() {
   const auto state = state_;
   co_return co_await state->store->loop.offload([&]() -> Result<ContentDigest> {
     Sha512 sha;
-    std::vector<std::byte> buffer(MiB);
-    for (uint64_t offset = 0; offset < state->size;) {
-      auto got = state->file->read_at(offset, buffer);
-      if (!got) return propagate(got);
-      if (*got == 0) return fail(Errc::io, "{} is shorter than what was written", state->dir);
-      sha.update(std::span<const std::byte>(buffer).first(*got));
-      offset += *got;
-    }
+    auto read = state->read_from(0, [&sha](std::span<const std::byte> data) { sha.update(data); });
+    if (!read) return propagate(read);
     return sha.digest();
   });
 }

@@ -1,9 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ class ContentDigest {
   ContentDigest(const Digest& digest) : text_(digest.str()), sha256_(digest) {}
   /// "sha256:<64 hex>" or "sha512:<128 hex>"; upper-case hex is accepted and normalised.
   static Result<ContentDigest> parse(std::string_view text);
+  explicit ContentDigest(const std::array<uint8_t, 64>& sha512);
   /// SHA-512 of `data`.
   static ContentDigest sha512_of(std::string_view data);
 
@@ -30,8 +32,6 @@ class ContentDigest {
   bool operator==(const ContentDigest& other) const { return text_ == other.text_; }
 
  private:
-  explicit ContentDigest(std::string text) : text_(std::move(text)) {}
-
   std::string text_;
   std::optional<Digest> sha256_;
 };

@@ -34,8 +34,8 @@ class Transfer {
   virtual Task<Result<Digest>> get_tag(std::string repo, std::string tag) = 0;
   /// Tags of a repository in lexical order; not_found for an unknown repository.
   virtual Task<Result<std::vector<std::string>>> list_tags(std::string repo) = 0;
-  /// Repositories in lexical order.
-  virtual Task<Result<std::vector<std::string>>> list_repositories() = 0;
+  /// Every tag there is as the build-index names it: "repo:tag", krakend's own ones too.
+  virtual Task<Result<std::vector<std::string>>> list_all() = 0;
 
   // Read-write transfers only; a read-only one answers unavailable.
   virtual bool writable() const = 0;

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace krakend::registry {
@@ -12,6 +13,9 @@ std::string tag_prefix(std::string_view repo);
 
 /// The tags of `repo` among the build-index's names "repo:tag", in lexical order. Other names are skipped.
 std::vector<std::string> tags_of(std::string_view repo, const std::vector<std::string>& names);
+
+/// Repository and tag of such names, where both are valid: krakend's own are not.
+std::vector<std::pair<std::string, std::string>> split_tags(const std::vector<std::string>& names);
 
 /// The distinct repositories of such names, in lexical order.
 std::vector<std::string> repositories_of(const std::vector<std::string>& names);

@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "krakend/core/internal_tags.h"
 #include "support/catch.h"
 
 namespace krakend::registry {
@@ -61,10 +60,10 @@ Task<Result<std::vector<std::string>>> FakeTransfer::list_tags(std::string repo)
   co_return names;
 }
 
-Task<Result<std::vector<std::string>>> FakeTransfer::list_repositories() {
+Task<Result<std::vector<std::string>>> FakeTransfer::list_all() {
   std::vector<std::string> names;
   for (const auto& [repo, list] : tags) {
-    if (!is_internal_tag(repo)) names.push_back(repo);
+    for (const auto& [tag, digest] : list) names.push_back(fmt::format("{}:{}", repo, tag));
   }
   co_return names;
 }
