@@ -24,29 +24,30 @@ def run_go(*arguments, cwd=None, **environment):
         pytest.skip(f"go {arguments[0]}: {done.stderr.strip()[-400:]}")
 
 
-def installed(module):
-    """Path of the program of a module ("path@version")."""
+def place(module):
+    """Import path of a module ("path@version"), and its folder in the cache."""
     path, version = module.split("@")
     folder = os.path.join(CACHE, f"{path.replace('/', '_')}@{version}")
-    program = os.path.join(folder, path.rsplit("/", 1)[-1])
+    os.makedirs(folder, exist_ok=True)
+    return path, folder
+
+
+def installed(module):
+    """Path of the program of a module."""
+    path, folder = place(module)
+    program = os.path.join(folder, os.path.basename(path))
     if not os.path.exists(program):
-        os.makedirs(folder, exist_ok=True)
         run_go("install", "-ldflags=-s -w", module, GOBIN=folder)
     return program
 
 
-def test_program(module):
-    """Path of the compiled tests of a module."""
-    path, version = module.split("@")
-    folder = os.path.join(CACHE, f"{path.replace('/', '_')}@{version}")
+def compiled_tests(module):
+    """Path of a program that runs the tests of a module."""
+    path, folder = place(module)
     program = os.path.join(folder, "suite.test")
     if not os.path.exists(program):
-        os.makedirs(folder, exist_ok=True)
         if not os.path.exists(os.path.join(folder, "go.mod")):
             run_go("mod", "init", "suite", cwd=folder)
         run_go("get", "-t", module, cwd=folder)
         run_go("test", "-c", "-o", program, path, cwd=folder)
     return program
-
-
-test_program.__test__ = False  # pytest takes it for a test by its name

@@ -111,6 +111,11 @@ def agent(tmp_path, herd_process, index):
                    f"--tracker={host}:{tracker}", f"--build-index={host}:{build_index}")
 
 
+def fields_of(line):
+    """The "key=value" words of a log line."""
+    return dict(part.split("=", 1) for part in line.split() if "=" in part)
+
+
 def push_blob(herd_process, data, repo="t/app"):
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     status, headers, _ = herd_process.request("proxy registry", "POST", f"/v2/{repo}/blobs/uploads/")

@@ -52,7 +52,7 @@ def test_one_gib_to_four_agents_at_once(tmp_path, herd, agents):  # noqa: F811
     from_peers = 0
     for agent in pullers:
         line = agent.wait_for("download complete", limit=60)[0]
-        fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
+        fields = cluster.fields_of(line)
         assert int(fields["from_origins"]) + int(fields["from_peers"]) == SIZE, line
         from_peers += int(fields["from_peers"])
         assert peak_memory_kib(agent) <= MEMORY_LIMIT_KIB

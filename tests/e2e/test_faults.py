@@ -30,7 +30,7 @@ def test_killed_agent_resumes_from_its_bitmap(herd, agents):  # noqa: F811
     agent.start()
     assert hashlib.sha256(get_blob(agent, digest)[2]).hexdigest() == digest[7:]
     line = agent.wait_for("download complete")[0]
-    fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
+    fields = cluster.fields_of(line)
     resumed = int(fields["resumed_pieces"])
     assert resumed >= 4, line
     assert int(fields["from_origins"]) == len(data) - resumed * 4 * MIB, line

@@ -5,26 +5,11 @@ import hashlib
 import os
 import signal
 import socket
-import subprocess
 import time
 
-import pytest
-
 import cluster
+import disks
 from test_main_job import MIB, agents, get_blob, herd  # noqa: F401 (fixtures)
-
-
-@contextlib.contextmanager
-def small_disk(path, size):
-    path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path],
-                             capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip("needs the right to mount a tmpfs: " + mounted.stderr.strip())
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
 
 
 def files_below(path):
@@ -34,7 +19,7 @@ def files_below(path):
 def test_full_disk_is_said_and_leaves_nothing_half(tmp_path, herd, agents):  # noqa: F811
     data = os.urandom(12 * MIB)
     digest = cluster.push_blob(herd, data)
-    with small_disk(tmp_path / "agent1", 16 * MIB) as disk:
+    with disks.tmpfs(tmp_path / "agent1", f"size={16 * MIB}") as disk:
         (disk / "other-files").write_bytes(b"x" * (8 * MIB))
         agent = agents(1)
         status, headers, body = get_blob(agent, digest)

@@ -15,12 +15,6 @@ from images import MIB
 from test_main_job import agents, get_blob, herd  # noqa: F401 (fixtures)
 
 
-def lines_with(process, pattern):
-    """Lines of the log so far that match; at least one is awaited."""
-    process.wait_for(pattern)
-    return [line for line in process.log if re.search(pattern, line)]
-
-
 def assert_alive(herd_process, agent):
     data = os.urandom(MIB)
     assert get_blob(agent, cluster.push_blob(herd_process, data))[2] == data
@@ -37,7 +31,8 @@ def test_request_head(herd, agents):  # noqa: F811
                 with socket.create_connection(address, timeout=10) as link:
                     link.sendall(begin + b"x" * (size - len(begin) - len(end)) + end)
                     assert (link.recv(100).split()[1] == b"431") == refused
-        assert len(lines_with(process, r"WARN .* refused: request head exceeds 65536 bytes")) == len(ports)
+        said = process.wait_for(r"WARN .* refused: request head exceeds 65536 bytes", count=len(ports))
+        assert len(said) == len(ports)
     assert_alive(herd, agent)
 
 
@@ -47,7 +42,7 @@ def test_first_message_of_a_peer(herd, agents):  # noqa: F811
         link.sendall((32 * 1024 + 1).to_bytes(4, "big"))
         with contextlib.suppress(ConnectionError):
             assert link.recv(100) == b""
-    assert len(lines_with(agent, r"WARN .* handshake refused: .* 32769 bytes exceeds the limit of 32768")) == 1
+    assert len(agent.wait_for(r"WARN .* handshake refused: .* 32769 bytes exceeds the limit of 32768")) == 1
     assert_alive(herd, agent)
 
 
@@ -83,7 +78,7 @@ def test_metainfo_of_too_many_pieces(tmp_path, tracker_of_many_pieces):
         status, headers, body = get_blob(agent, "sha256:" + "ab" * 32)
         assert status == 500 and headers["Content-Type"] == "application/json"
         assert "100001 pieces exceed the limit of 100000" in json.loads(body)["errors"][0]["message"]
-        assert len(lines_with(agent, "ERROR .* 100001 pieces exceed the limit of 100000")) == 1
+        assert len(agent.wait_for("ERROR .* 100001 pieces exceed the limit of 100000")) == 1
         assert agent.request("agent server", "GET", "/health")[0] == 200
     finally:
         agent.stop()

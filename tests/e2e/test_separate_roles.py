@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 class Site:
-    """One process a role. `flags` of the origin name its ports, so that it comes back at the same address."""
+    """One process a role."""
 
     def __init__(self, folder):
         def start(role, *flags):
@@ -32,10 +32,7 @@ class Site:
                            "--agent-server-port=0", f"--tracker={at(self.tracker, 'tracker api')}", tags)
 
     def restart_origin(self):
-        fixed = {"--peer-port=0": self.origin.ports["origin peer"][1],
-                 "--blobserver-port=0": self.origin.ports["origin blobserver"][1]}
-        self.origin.command = [f"{flag.split('=')[0]}={fixed[flag]}" if flag in fixed else flag
-                               for flag in self.origin.command]
+        self.origin.keep_ports(peer="origin peer", blobserver="origin blobserver")
         self.origin.start()
 
     def close(self):

@@ -1,12 +1,12 @@
 """A process that cannot start says why in one line that names the thing and the way out."""
 
-import contextlib
 import socket
 import subprocess
 
 import pytest
 
 import cluster
+import disks
 
 PORTS = {"agent": ["--peer-port=0", "--agent-registry-port=0", "--agent-server-port=0"],
          "origin": ["--peer-port=0", "--blobserver-port=0"],
@@ -60,21 +60,9 @@ def test_port_in_use(tmp_path, role):
     assert f"127.0.0.1:{port} is in use" in line and "choose another port" in line, line
 
 
-@contextlib.contextmanager
-def read_only(path):
-    path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", path], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip("needs the right to mount a tmpfs: " + mounted.stderr.strip())
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
-
-
 @pytest.mark.parametrize("role", [role for role in PORTS if role != "tracker"])  # a tracker stores nothing
 def test_read_only_data_directory(tmp_path, role):
-    with read_only(tmp_path / "disk") as disk:
+    with disks.tmpfs(tmp_path / "disk", "ro") as disk:
         line = refusal(1, f"--role={role}", f"--data-dir={disk}/d", "--listen-address=127.0.0.1", *PORTS[role])
     assert f"{disk}/d" in line and "cannot be written" in line and "--data-dir" in line, line
 

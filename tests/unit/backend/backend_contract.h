@@ -6,6 +6,7 @@
 #include "krakend/backend/backend.h"
 #include "support/catch.h"
 #include "support/run.h"
+#include "support/take.h"
 
 // What an implementation of Backend must do. A world has `io::Loop& loop()`, `backend::Backend& backend()`,
 // which names objects "repo:tag" (docker_tag) and is empty, and `io::FilePtr file(text)`, `std::string
@@ -28,13 +29,6 @@ class TextSink final : public io::ByteSink {
   size_t limit_;
 };
 
-template <class T>
-T value_of(Result<T> result) {
-  INFO((result ? std::string() : result.error().message));
-  REQUIRE(result);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
 template <class World>
 void small_object_contract() {
   World world;
@@ -42,26 +36,26 @@ void small_object_contract() {
   auto& backend = world.backend();
 
   SECTION("what was put is there, with its size") {
-    value_of(run(loop, backend.put("library/app:v1", "sha256:abc")));
-    CHECK(value_of(run(loop, backend.get("library/app:v1", 100))) == "sha256:abc");
-    CHECK(value_of(run(loop, backend.stat("library/app:v1"))) == 10);
+    take(run(loop, backend.put("library/app:v1", "sha256:abc")));
+    CHECK(take(run(loop, backend.get("library/app:v1", 100))) == "sha256:abc");
+    CHECK(take(run(loop, backend.stat("library/app:v1"))) == 10);
   }
   SECTION("a second put replaces the first") {
-    value_of(run(loop, backend.put("app:v1", "a long first content")));
-    value_of(run(loop, backend.put("app:v1", "short")));
-    CHECK(value_of(run(loop, backend.get("app:v1", 100))) == "short");
+    take(run(loop, backend.put("app:v1", "a long first content")));
+    take(run(loop, backend.put("app:v1", "short")));
+    CHECK(take(run(loop, backend.get("app:v1", 100))) == "short");
   }
   SECTION("an empty object is an object") {
-    value_of(run(loop, backend.put("app:v1", "")));
-    CHECK(value_of(run(loop, backend.stat("app:v1"))) == 0);
-    CHECK(value_of(run(loop, backend.get("app:v1", 100))).empty());
+    take(run(loop, backend.put("app:v1", "")));
+    CHECK(take(run(loop, backend.stat("app:v1"))) == 0);
+    CHECK(take(run(loop, backend.get("app:v1", 100))).empty());
   }
   SECTION("more than the limit is refused, not cut") {
-    value_of(run(loop, backend.put("app:v1", std::string(101, 'x'))));
+    take(run(loop, backend.put("app:v1", std::string(101, 'x'))));
     CHECK(run(loop, backend.get("app:v1", 100)).error().code == Errc::too_large);
   }
   SECTION("what is not there is not_found to every call") {
-    value_of(run(loop, backend.put("app:v1", "x")));
+    take(run(loop, backend.put("app:v1", "x")));
     TextSink sink;
     CHECK(run(loop, backend.stat("app:v2")).error().code == Errc::not_found);
     CHECK(run(loop, backend.get("app:v2", 100)).error().code == Errc::not_found);
@@ -69,10 +63,10 @@ void small_object_contract() {
     CHECK(run(loop, backend.remove("app:v2")).error().code == Errc::not_found);
   }
   SECTION("what was removed is gone") {
-    value_of(run(loop, backend.put("app:v1", "x")));
-    value_of(run(loop, backend.remove("app:v1")));
+    take(run(loop, backend.put("app:v1", "x")));
+    take(run(loop, backend.remove("app:v1")));
     CHECK(run(loop, backend.stat("app:v1")).error().code == Errc::not_found);
-    CHECK(value_of(run(loop, backend.list(""))).empty());
+    CHECK(take(run(loop, backend.list(""))).empty());
   }
   SECTION("a name that the scheme cannot hold is invalid_argument, and leaves nothing") {
     for (const std::string name : {"", "no-tag", "app:", ":v1", "a:b:c", "../app:v1", "app/../../x:v1"}) {
@@ -80,7 +74,7 @@ void small_object_contract() {
       CHECK(run(loop, backend.put(name, "x")).error().code == Errc::invalid_argument);
       CHECK(run(loop, backend.stat(name)).error().code == Errc::invalid_argument);
     }
-    CHECK(value_of(run(loop, backend.list(""))).empty());
+    CHECK(take(run(loop, backend.list(""))).empty());
   }
 }
 
@@ -93,30 +87,30 @@ void large_object_contract() {
   while (content.size() < 3 << 20) content += std::to_string(content.size()) + " ";
 
   SECTION("a file goes up and comes down, from any offset") {
-    value_of(run(loop, backend.upload("app:v1", world.file(content), world.path())));
+    take(run(loop, backend.upload("app:v1", world.file(content), world.path())));
     for (const uint64_t offset :
          {uint64_t{0}, uint64_t{1}, uint64_t{1} << 20, content.size() - 1, content.size()}) {
       TextSink sink;
-      value_of(run(loop, backend.download("app:v1", offset, sink)));
+      take(run(loop, backend.download("app:v1", offset, sink)));
       CHECK(sink.text == content.substr(offset));
     }
-    CHECK(value_of(run(loop, backend.stat("app:v1"))) == content.size());
+    CHECK(take(run(loop, backend.stat("app:v1"))) == content.size());
   }
   SECTION("an upload replaces what was there") {
-    value_of(run(loop, backend.put("app:v1", "old")));
-    value_of(run(loop, backend.upload("app:v1", world.file(content), world.path())));
-    value_of(run(loop, backend.upload("app:v1", world.file(content), world.path())));
-    CHECK(value_of(run(loop, backend.stat("app:v1"))) == content.size());
-    CHECK(value_of(run(loop, backend.list(""))) == std::vector<std::string>{"app:v1"});
+    take(run(loop, backend.put("app:v1", "old")));
+    take(run(loop, backend.upload("app:v1", world.file(content), world.path())));
+    take(run(loop, backend.upload("app:v1", world.file(content), world.path())));
+    CHECK(take(run(loop, backend.stat("app:v1"))) == content.size());
+    CHECK(take(run(loop, backend.list(""))) == std::vector<std::string>{"app:v1"});
   }
   SECTION("the path is an offer: without it the content is read from the file") {
-    value_of(run(loop, backend.upload("app:v1", world.file(content), "")));
+    take(run(loop, backend.upload("app:v1", world.file(content), "")));
     TextSink sink;
-    value_of(run(loop, backend.download("app:v1", 0, sink)));
+    take(run(loop, backend.download("app:v1", 0, sink)));
     CHECK(sink.text == content);
   }
   SECTION("a sink that fails ends the download with its error") {
-    value_of(run(loop, backend.upload("app:v1", world.file(content), world.path())));
+    take(run(loop, backend.upload("app:v1", world.file(content), world.path())));
     TextSink sink(100);
     CHECK(run(loop, backend.download("app:v1", 0, sink)).error().message == "the sink is full");
   }
@@ -128,16 +122,16 @@ void listing_contract() {
   auto& loop = world.loop();
   auto& backend = world.backend();
   using Names = std::vector<std::string>;
-  CHECK(value_of(run(loop, backend.list(""))) == Names{});
+  CHECK(take(run(loop, backend.list(""))) == Names{});
   for (const std::string name : {"b/app:v2", "b/app:v1", "a:latest", "b/app/inner:v1", "bb:v1"})
-    value_of(run(loop, backend.put(name, name)));
+    take(run(loop, backend.put(name, name)));
 
-  CHECK(value_of(run(loop, backend.list(""))) ==
+  CHECK(take(run(loop, backend.list(""))) ==
         Names{"a:latest", "b/app/inner:v1", "b/app:v1", "b/app:v2", "bb:v1"});
-  CHECK(value_of(run(loop, backend.list("b/app/_manifests/tags"))) == Names{"b/app:v1", "b/app:v2"});
-  CHECK(value_of(run(loop, backend.list("b"))) == Names{"b/app/inner:v1", "b/app:v1", "b/app:v2"});
-  CHECK(value_of(run(loop, backend.list("/b/"))) == Names{"b/app/inner:v1", "b/app:v1", "b/app:v2"});
-  CHECK(value_of(run(loop, backend.list("nothing"))) == Names{});
+  CHECK(take(run(loop, backend.list("b/app/_manifests/tags"))) == Names{"b/app:v1", "b/app:v2"});
+  CHECK(take(run(loop, backend.list("b"))) == Names{"b/app/inner:v1", "b/app:v1", "b/app:v2"});
+  CHECK(take(run(loop, backend.list("/b/"))) == Names{"b/app/inner:v1", "b/app:v1", "b/app:v2"});
+  CHECK(take(run(loop, backend.list("nothing"))) == Names{});
   CHECK(run(loop, backend.list("../b")).error().code == Errc::invalid_argument);
 }
 

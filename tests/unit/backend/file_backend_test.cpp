@@ -18,8 +18,8 @@ class FileWorld {
   std::string path() const { return dir_ / "source"; }
   std::string root() const { return dir_ / "root"; }
   io::FilePtr file(const std::string& text) {
-    value_of(io::write_file(*disk_, path(), text));
-    return value_of(disk_->open(path(), io::OpenMode::read));
+    take(io::write_file(*disk_, path(), text));
+    return take(disk_->open(path(), io::OpenMode::read));
   }
 
  private:
@@ -41,27 +41,27 @@ TEST_CASE("file backend: listing") {
 
 TEST_CASE("file backend: the content of a tag is the file that the reference reads") {
   FileWorld world;
-  value_of(run(world.loop(), world.backend().put("repo-bar:latest", "sha256:abc")));
+  take(run(world.loop(), world.backend().put("repo-bar:latest", "sha256:abc")));
   const auto path =
       world.root() + "/docker/registry/v2/repositories/repo-bar/_manifests/tags/latest/current/link";
-  CHECK(value_of(io::read_file(world.disk(), path, 100)) == "sha256:abc");
+  CHECK(take(io::read_file(world.disk(), path, 100)) == "sha256:abc");
 }
 
 TEST_CASE("file backend: a removal of the source leaves what was uploaded from it") {
   FileWorld world;
-  value_of(run(world.loop(), world.backend().upload("app:v1", world.file("content"), world.path())));
-  value_of(world.disk().remove(world.path()));
-  CHECK(value_of(run(world.loop(), world.backend().get("app:v1", 100))) == "content");
+  take(run(world.loop(), world.backend().upload("app:v1", world.file("content"), world.path())));
+  take(world.disk().remove(world.path()));
+  CHECK(take(run(world.loop(), world.backend().get("app:v1", 100))) == "content");
 }
 
 TEST_CASE("file backend: what a killed process left half written is neither listed nor in the way") {
   FileWorld world;
   const auto left = world.root() + "/docker/registry/v2/repositories/.tmp";
-  value_of(world.disk().make_dirs(left));
-  for (int i = 0; i < 3; ++i) value_of(io::write_file(world.disk(), left + "/" + std::to_string(i), "half"));
-  CHECK(value_of(run(world.loop(), world.backend().list(""))).empty());
-  value_of(run(world.loop(), world.backend().put("app:v1", "whole")));
-  CHECK(value_of(run(world.loop(), world.backend().get("app:v1", 100))) == "whole");
+  take(world.disk().make_dirs(left));
+  for (int i = 0; i < 3; ++i) take(io::write_file(world.disk(), left + "/" + std::to_string(i), "half"));
+  CHECK(take(run(world.loop(), world.backend().list(""))).empty());
+  take(run(world.loop(), world.backend().put("app:v1", "whole")));
+  CHECK(take(run(world.loop(), world.backend().get("app:v1", 100))) == "whole");
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "support/catch.h"
 #include "support/run.h"
 #include "support/seeded_random.h"
+#include "support/take.h"
 #include "support/temp_dir.h"
 
 namespace krakend::test {
@@ -45,16 +46,6 @@ inline std::vector<std::byte> random_bytes(size_t size, uint64_t seed) {
     std::memcpy(bytes.data() + at, &value, std::min(size - at, sizeof value));
   }
   return bytes;
-}
-
-/// The value of a result that a test cannot go on without.
-template <class T>
-T take(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  return std::move(*result);
-}
-inline void take(const Result<void>& result) {
-  if (!result) throw std::runtime_error(result.error().message);
 }
 
 /// The code of a failure; internal stands for success, which io never fails with.

@@ -20,6 +20,13 @@ p2p::Handshake handshake_of(std::string_view stream) {
   return std::get<p2p::Handshake>(split_frames(stream).front().message);
 }
 
+/// What a frame with its length prefix says.
+p2p::Message decode(std::string_view frame) {
+  auto message = p2p::decode_message(frame.substr(4));
+  REQUIRE(message);
+  return std::move(*message);
+}
+
 /// A stage that is to fetch the recorded blob, and what its peers need to say.
 struct Leecher : EngineStage {
   explicit Leecher(p2p::EngineOptions options = {})
@@ -41,6 +48,13 @@ struct Leecher : EngineStage {
     handshake.peer_id = *PeerId::parse(peer_id);
     return p2p::encode_frame(handshake);
   }
+  /// Takes the engine's call as a seeder with this id.
+  std::unique_ptr<RawPeer> accept_as(std::string_view peer_id, io::Listener& listener) {
+    auto peer = accept(listener);
+    peer->read_frame();
+    peer->send(seeder_handshake(peer_id));
+    return peer;
+  }
   std::string piece(uint32_t index) const { return blob.substr(index * piece_length, piece_length); }
   std::string payload(uint32_t index) const {
     const auto bytes = piece(index);
@@ -50,10 +64,8 @@ struct Leecher : EngineStage {
   std::vector<uint32_t> serve(RawPeer& peer, size_t count) {
     std::vector<uint32_t> asked;
     while (asked.size() < count) {
-      const auto frame = peer.read_frame();
-      const auto message = p2p::decode_message(std::string_view(frame).substr(4));
-      REQUIRE(message);
-      if (const auto* request = std::get_if<p2p::PieceRequest>(&*message)) {
+      const auto message = decode(peer.read_frame());
+      if (const auto* request = std::get_if<p2p::PieceRequest>(&message)) {
         CHECK(request->offset == 0);
         CHECK(request->length == piece(request->index).size());
         asked.push_back(request->index);
@@ -116,9 +128,7 @@ TEST_CASE("engine: two readers are one download") {
   auto listener = stage.listen(first_id);
   const auto one = stage.open();
   const auto two = stage.open();
-  auto peer = stage.accept(*listener);
-  peer->read_frame();
-  peer->send(stage.seeder_handshake(first_id));
+  auto peer = stage.accept_as(first_id, *listener);
   stage.serve(*peer, 3);
   CHECK(stage.read_all(one) == stage.blob);
   CHECK(stage.read_all(two) == stage.blob);
@@ -130,19 +140,14 @@ TEST_CASE("engine: a piece with wrong bytes is fetched from somebody else, and t
   Leecher stage;
   auto lying = stage.listen(first_id);
   const auto content = stage.open();
-  auto liar = stage.accept(*lying);
-  liar->read_frame();
-  liar->send(stage.seeder_handshake(first_id));
+  auto liar = stage.accept_as(first_id, *lying);
   auto honest = stage.listen(second_id);
-  const auto frame = liar->read_frame();
-  const auto request = std::get<p2p::PieceRequest>(*p2p::decode_message(std::string_view(frame).substr(4)));
+  const auto request = std::get<p2p::PieceRequest>(decode(liar->read_frame()));
   auto wrong = stage.payload(request.index);
   wrong.back() = static_cast<char>(wrong.back() ^ 1);
   liar->send(wrong);
   CHECK(liar->closed());
-  auto peer = stage.accept(*honest);
-  peer->read_frame();
-  peer->send(stage.seeder_handshake(second_id));
+  auto peer = stage.accept_as(second_id, *honest);
   CHECK(stage.serve(*peer, 3) == std::vector<uint32_t>{0, 1, 2});
   CHECK(stage.read_all(content) == stage.blob);
 }
@@ -217,8 +222,7 @@ TEST_CASE("engine: a piece that is not there is refused with an error, and the c
   p2p::Handshake handshake = handshake_of(agent_to_origin().opener);
   handshake.peer_id = *PeerId::parse(second_id);
   asking->send(p2p::encode_frame(handshake));
-  const auto answer = asking->read_frame();
-  CHECK(std::get<p2p::Handshake>(*p2p::decode_message(std::string_view(answer).substr(4))).have.count() == 0);
+  CHECK(std::get<p2p::Handshake>(decode(asking->read_frame())).have.count() == 0);
   asking->send(p2p::encode_frame(p2p::PieceRequest{1, 0, piece_length}));
   CHECK(hex_of(asking->read_frame()) == hex_of(p2p::encode_frame(p2p::PieceError{1, "piece not complete"})));
   // Each piece is announced to those who lack it when it arrives, and the end is told.
@@ -235,16 +239,13 @@ TEST_CASE("engine: metainfo that lies about the whole fails the download instead
   Leecher stage;
   const auto other = Digest::of("something else");
   const auto& info = stage.tracker.known.at(stage.digest);
-  std::vector<uint32_t> sums;
-  for (PieceIndex index = 0; index < info.piece_count(); ++index) sums.push_back(info.piece_sum(index));
-  stage.tracker.known.emplace(other, *MetaInfo::make(other, info.length(), info.piece_length(), sums));
+  stage.tracker.known.emplace(other,
+                              *MetaInfo::make(other, info.length(), info.piece_length(), info.piece_sums()));
   auto listener = stage.listen(first_id);
   auto opened = run(stage.loop, stage.engine->open(ns, other));
   REQUIRE(opened);
   auto peer = stage.accept(*listener);
-  const auto greeting = peer->read_frame();
-  p2p::Handshake handshake =
-      std::get<p2p::Handshake>(*p2p::decode_message(std::string_view(greeting).substr(4)));
+  auto handshake = std::get<p2p::Handshake>(decode(peer->read_frame()));
   handshake.peer_id = *PeerId::parse(first_id);
   handshake.have = handshake_of(agent_to_origin().acceptor).have;
   handshake.ns.clear();
@@ -258,9 +259,7 @@ TEST_CASE("engine: a removal in mid download ends its readers and leaves nothing
   Leecher stage;
   auto listener = stage.listen(first_id);
   const auto content = stage.open();
-  auto peer = stage.accept(*listener);
-  peer->read_frame();
-  peer->send(stage.seeder_handshake(first_id));
+  auto peer = stage.accept_as(first_id, *listener);
   peer->read_frame();
   REQUIRE(run(stage.loop, stage.engine->remove(stage.digest)));
   CHECK_FALSE(run(stage.loop, EngineStage::wait_whole(content)));
