@@ -53,7 +53,7 @@ Task<Result<void>> SwarmTransfer::put_tag(std::string /*repo*/, std::string /*ta
   co_return read_only();
 }
 
-Task<Result<storage::UploadPtr>> SwarmTransfer::create_upload() {
+Task<Result<storage::UploadPtr>> SwarmTransfer::create_upload(std::string /*owner*/) {
   co_return read_only();
 }
 

@@ -28,7 +28,7 @@ class SwarmTransfer final : public registry::Transfer {
   bool writable() const override { return false; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
   Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
-  Task<Result<storage::UploadPtr>> create_upload() override;
+  Task<Result<storage::UploadPtr>> create_upload(std::string owner) override;
   Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
   Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
 

@@ -43,7 +43,9 @@ class OriginTransfer final : public registry::Transfer {
   bool writable() const override { return true; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
   Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
-  Task<Result<storage::UploadPtr>> create_upload() override { return store_.create_upload(); }
+  Task<Result<storage::UploadPtr>> create_upload(std::string owner) override {
+    return store_.create_upload(std::move(owner));
+  }
   Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
   Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
   /// Removes the local copy; success when there is none.

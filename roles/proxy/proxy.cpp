@@ -1,5 +1,6 @@
 #include "roles/proxy/proxy.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "krakend/api/clients.h"
@@ -12,15 +13,16 @@ namespace krakend::proxy {
 
 namespace {
 
-/// An upload session that no request has used for this long, at least, is dropped; after twice that it is
-/// gone.
-constexpr Duration upload_idle_min = 1h;
+// Uploads are swept so often in the time that they may be idle, and at least so often.
+constexpr unsigned sweeps_per_ttl = 8;
+constexpr Duration sweep_interval_max = 1h;
 
 }  // namespace
 
 struct Proxy::Impl {
-  Impl(api::Services services_in, storage::BlobStore& store, ProxyOptions options_in)
+  Impl(api::Services services_in, storage::BlobStore& store_in, ProxyOptions options_in)
       : services(services_in),
+        store(store_in),
         options(std::move(options_in)),
         origins({services.loop, services.client, services.clock, services.random}, options.origins,
                 services.log.module("origins")),
@@ -48,12 +50,14 @@ struct Proxy::Impl {
 
   Task<> sweep() {
     for (;;) {
-      co_await services.clock.sleep(upload_idle_min);
-      co_await handler.sweep_uploads();
+      co_await services.clock.sleep(
+          std::min(options.registry.upload_ttl / sweeps_per_ttl, sweep_interval_max));
+      co_await handler.sweep_uploads(services.clock.now());
     }
   }
 
   api::Services services;
+  storage::BlobStore& store;
   ProxyOptions options;
   api::OriginCluster origins;
   api::TagClient tags;
@@ -70,6 +74,7 @@ Proxy::Proxy(api::Services services, storage::BlobStore& store, ProxyOptions opt
 Proxy::~Proxy() = default;
 
 Result<std::vector<io::Address>> Proxy::start() {
+  impl_->handler.adopt_uploads(impl_->store.take_kept_uploads(), impl_->services.clock);
   std::vector<io::Address> bound;
   for (const io::Address& address : impl_->options.listen) {
     auto listening = impl_->listen(address);

@@ -48,6 +48,10 @@ std::string path_escape(std::string_view segment) {
   return escape(segment, "$&+:=@");
 }
 
+std::string query_escape(std::string_view text) {
+  return escape(text, ":");
+}
+
 std::optional<std::string> path_unescape(std::string_view text) {
   return unescape(text, false);
 }

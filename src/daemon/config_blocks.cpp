@@ -91,7 +91,7 @@ void accept_log(ConfigTable& table, const std::string& at) {
 
 void add_castore(ConfigTable& table, storage::StoreOptions& store) {
   table.key("castore.cache_dir", store.cache_dir, "where complete blobs are kept");
-  table.key("castore.upload_dir", store.upload_dir, "where uploads arrive; emptied at start");
+  table.key("castore.upload_dir", store.upload_dir, "where uploads arrive; on the file system of cache_dir");
   table.accept("castore",
                {"volumes", "capacity", "read_part_size", "write_part_size", "skip_hash_verification"});
   table.accept("castore.memory_cache",

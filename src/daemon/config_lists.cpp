@@ -153,4 +153,25 @@ ConfigValuePtr make_tag_types_value(TagTypes& target) {
   return std::make_unique<TagTypesValue>(target);
 }
 
+ConfigValuePtr make_address_ranges_value(std::vector<io::AddressRange>& target) {
+  using Ranges = std::vector<io::AddressRange>;
+  const auto read = [](const YAML::Node& node) -> Result<Ranges> {
+    Result<std::vector<std::string>> texts = read_strings(node);
+    if (!texts) return propagate(texts);
+    Ranges ranges;
+    for (const std::string& text : *texts) {
+      Result<io::AddressRange> range = io::AddressRange::parse(text);
+      if (!range) return propagate(range);
+      ranges.push_back(std::move(*range));
+    }
+    return ranges;
+  };
+  const auto write = [](const Ranges& ranges) {
+    std::vector<std::string> texts;
+    for (const io::AddressRange& range : ranges) texts.push_back(range.text());
+    return yaml_list(texts);
+  };
+  return std::make_unique<PlainValue<Ranges>>(target, "list of address blocks", read, write);
+}
+
 }  // namespace krakend::daemon

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "daemon/config_value.h"
+#include "krakend/io/address_range.h"
 #include "roles/build_index/build_index.h"
 
 namespace krakend::daemon {
@@ -22,5 +23,6 @@ using TagTypes = std::vector<std::pair<std::string, build_index::TagType>>;
 /// `default_name_path` holds where an entry names none.
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path);
 ConfigValuePtr make_tag_types_value(TagTypes& target);
+ConfigValuePtr make_address_ranges_value(std::vector<io::AddressRange>& target);
 
 }  // namespace krakend::daemon

@@ -12,6 +12,11 @@ void describe(ConfigTable& table, ProxyConfig& config) {
   table.size_key("registry.manifest_size_max", options.registry.manifest_size_max,
                  "largest manifest; larger: 413");
   table.size_key("registry.upload_size_max", options.registry.upload_size_max, "largest blob; larger: 413");
+  table.key("registry.upload_ttl", options.registry.upload_ttl,
+            "an upload that nobody goes on with is dropped after this");
+  table.bind(
+      "registry.trusted_proxies", make_address_ranges_value(options.registry.trusted_proxies),
+      "addresses of reverse proxies; their X-Forwarded-* and Forwarded headers make the URLs in answers");
   add_common(table, config);
 
   accept_active_health(table, "origin.healthcheck");

@@ -130,6 +130,7 @@ void plan_agent(const Options& options, const Config& config, Plan& plan, io::Ra
 void plan_proxy(const Options& options, const Config& config, Plan& plan) {
   proxy::ProxyOptions& proxy = plan.proxy.emplace(config.proxy->settings.options);
   proxy.has_copies = !options.has(Role::origin);
+  plan.store.keep_owned_uploads = true;
   std::vector<uint16_t> ports = options.proxy_ports;
   if (ports.empty()) ports.push_back(default_proxy_port);
   for (const uint16_t port : ports) {

@@ -13,6 +13,7 @@
 #include "registry/listings.h"
 #include "registry/manifests.h"
 #include "registry/paths.h"
+#include "registry/public_url.h"
 #include "registry/uploads.h"
 #include "registry/usage.h"
 
@@ -91,6 +92,7 @@ struct RegistryHandler::Impl {
   Impl(io::Loop& loop, Transfer& transfer_in, RegistryOptions options, Logger log)
       : transfer(transfer_in),
         deletes_enabled(options.delete_enabled && transfer_in.writable()),
+        public_url(options.trusted_proxies),
         guard(loop),
         aliases(transfer_in),
         repositories(transfer_in),
@@ -161,6 +163,7 @@ struct RegistryHandler::Impl {
 
   Transfer& transfer;
   const bool deletes_enabled;
+  const PublicUrl public_url;
   BlobGuard guard;
   Aliases aliases;
   Repositories repositories;
@@ -182,6 +185,7 @@ RegistryHandler::~RegistryHandler() = default;
 Task<http::Response> RegistryHandler::handle(http::Request& request) {
   http::Response response = co_await impl_->dispatch(request);
   response.headers.set("Docker-Distribution-Api-Version", "registry/2.0");
+  impl_->public_url.apply(request, response);
   if (request.method == "HEAD") strip_body(response);
   co_return response;
 }
@@ -190,8 +194,12 @@ Task<> RegistryHandler::stop() {
   co_await impl_->usage.stop();
 }
 
-Task<> RegistryHandler::sweep_uploads() {
-  co_await impl_->uploads.sweep();
+void RegistryHandler::adopt_uploads(std::vector<storage::KeptUpload> kept, const io::Clock& clock) {
+  impl_->uploads.adopt(std::move(kept), clock);
+}
+
+Task<> RegistryHandler::sweep_uploads(TimePoint now) {
+  co_await impl_->uploads.sweep(now);
 }
 
 }  // namespace krakend::registry

@@ -1,15 +1,13 @@
 #include "registry/listings.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <utility>
 
-#include "krakend/core/url.h"
 #include "krakend/registry/tag_names.h"
 #include "registry/errors.h"
+#include "registry/pages.h"
 
 namespace krakend::registry {
 
@@ -19,25 +17,6 @@ struct Page {
   std::span<const std::string> items;
   bool more = false;
 };
-
-struct PageRequest {
-  std::optional<uint64_t> count;
-  std::string last;
-};
-
-Result<PageRequest> page_request(const http::Request& request) {
-  PageRequest page{std::nullopt, request.query_param("last").value_or("")};
-  const auto text = request.query_param("n");
-  if (!text || text->empty()) return page;
-  uint64_t count = 0;
-  const char* end = text->data() + text->size();
-  const auto [stop, error] = std::from_chars(text->data(), end, count);
-  if (error != std::errc{} || stop != end) {
-    return fail(Errc::invalid_argument, "n=\"{}\" is not a number of entries", *text);
-  }
-  page.count = count;
-  return page;
-}
 
 /// The entries behind `last`, at most `count`. `sorted` is in lexical order.
 Page cut(const std::vector<std::string>& sorted, const PageRequest& page) {
@@ -58,22 +37,12 @@ std::string json_list(std::span<const std::string> items) {
   return json + ']';
 }
 
-/// RFC 8288 link to the next page.
-std::string next_link(std::string_view path, const Page& page) {
-  return fmt::format("<{}?n={}&last={}>; rel=\"next\"", path, page.items.size(),
-                     path_escape(page.items.back()));
-}
-
 http::Response listing(std::string json, std::string_view path, const Page& page) {
   http::Response response;
   response.headers.set("Content-Type", "application/json");
-  if (page.more) response.headers.set("Link", next_link(path, page));
+  if (page.more) response.headers.set("Link", next_link(path, "", page.items.size(), page.items.back()));
   response.body = std::move(json);
   return response;
-}
-
-http::Response bad_page(const Error& error) {
-  return registry_error(400, code::pagination_invalid, error.message);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ Task<Result<std::string>> ManifestStore::load(std::string name, Digest digest) {
 }
 
 Task<Result<void>> ManifestStore::write(std::string name, Digest digest, std::string text) {
-  auto upload = co_await transfer_.create_upload();
+  auto upload = co_await transfer_.create_upload({});
   if (!upload) co_return propagate(upload);
   auto sink = (*upload)->writer(0);
   io::ByteSink* writer = sink.get();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "krakend/core/url.h"
 #include "krakend/registry/manifest.h"
 #include "registry/errors.h"
 
@@ -13,6 +14,9 @@ namespace krakend::registry {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+/// Changes of one list that meet those of other proxies.
+constexpr unsigned rounds_max = 8;
 
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -97,16 +101,29 @@ Result<std::optional<std::string>> remove_referrer(std::string_view index_text,
   return std::optional(dump(*index));
 }
 
-Result<std::string> filter_referrers(std::string_view index_text, std::string_view artifact_type) {
+Result<ReferrersPage> select_referrers(std::string_view index_text, std::string_view artifact_type,
+                                       const PageRequest& page) {
   auto index = parse_index(index_text);
   if (!index) return propagate(index);
-  Json kept = Json::array();
+  std::vector<Json> kept;
   for (Json& known : (*index)["manifests"]) {
     if (artifact_type.empty() || text_of(known, "artifactType") == artifact_type)
       kept.push_back(std::move(known));
   }
+  ReferrersPage out;
+  if (page.count || !page.last.empty()) {
+    const auto digest = [](const Json& descriptor) { return text_of(descriptor, "digest"); };
+    std::sort(kept.begin(), kept.end(), [&](const Json& a, const Json& b) { return digest(a) < digest(b); });
+    std::erase_if(kept, [&](const Json& known) { return digest(known) <= page.last; });
+    if (page.count && *page.count < kept.size()) {
+      kept.resize(*page.count);
+      out.count = kept.size();
+      if (!kept.empty()) out.next_after = digest(kept.back());
+    }
+  }
   (*index)["manifests"] = std::move(kept);
-  return dump(*index);
+  out.index = dump(*index);
+  return out;
 }
 
 Task<Result<std::string>> Referrers::load(std::string name, ContentDigest subject) {
@@ -119,17 +136,25 @@ Task<Result<std::string>> Referrers::load(std::string name, ContentDigest subjec
 }
 
 Task<http::Response> Referrers::list(http::Request& request, std::string name, ContentDigest subject) {
+  const auto page = page_request(request);
+  if (!page) co_return bad_page(page.error());
   auto text = co_await load(name, subject);
   if (!text) co_return transfer_error(text.error(), code::manifest_unknown);
   const std::string type = request.query_param("artifactType").value_or("");
   const std::string* index = &*text;
   const std::string* wanted = &type;
-  auto answer = co_await loop_.offload([&] { return filter_referrers(*index, *wanted); });
-  if (!answer) co_return transfer_error(answer.error(), code::manifest_unknown);
+  const PageRequest* part = &*page;
+  auto selected = co_await loop_.offload([&] { return select_referrers(*index, *wanted, *part); });
+  if (!selected) co_return transfer_error(selected.error(), code::manifest_unknown);
   http::Response response;
   response.headers.set("Content-Type", std::string(media_type::oci_index));
   if (!type.empty()) response.headers.set("OCI-Filters-Applied", "artifactType");
-  response.body = std::move(*answer);
+  if (!selected->next_after.empty()) {
+    const std::string query = type.empty() ? "" : fmt::format("artifactType={}&", query_escape(type));
+    response.headers.set("Link", next_link(fmt::format("/v2/{}/referrers/{}", name, subject.str()), query,
+                                           selected->count, selected->next_after));
+  }
+  response.body = std::move(selected->index);
   co_return response;
 }
 
@@ -161,21 +186,29 @@ Task<Result<void>> Referrers::change(std::string name, ContentDigest subject, Ch
 }
 
 Task<Result<void>> Referrers::change_alone(std::string name, ContentDigest subject, const Change& change) {
-  auto text = co_await load(name, subject);
-  if (!text) co_return propagate(text);
-  const std::string* old_index = &*text;
-  const Change* apply = &change;
-  auto index = co_await loop_.offload([&] { return (*apply)(*old_index); });
-  if (!index) co_return propagate(index);
-  if (!*index) co_return Result<void>{};
-  std::string& new_index = **index;
-  if (new_index.empty()) co_return co_await transfer_.remove_tag(name, referrers_tag(subject));
-  if (new_index.size() > store_.size_max()) {
+  for (unsigned round = 0; round < rounds_max; ++round) {
+    auto text = co_await load(name, subject);
+    if (!text) co_return propagate(text);
+    const std::string* old_index = &*text;
+    const Change* apply = &change;
+    auto index = co_await loop_.offload([&] { return (*apply)(*old_index); });
+    if (!index) co_return propagate(index);
+    if (!*index) co_return Result<void>{};
+    auto written = co_await write(name, subject, std::move(**index));
+    if (!written) co_return written;
+  }
+  co_return fail(Errc::unavailable,
+                 "the list of referrers of {} is changed by others all the time: try again", subject.str());
+}
+
+Task<Result<void>> Referrers::write(std::string name, ContentDigest subject, std::string index) {
+  if (index.empty()) co_return co_await transfer_.remove_tag(name, referrers_tag(subject));
+  if (index.size() > store_.size_max()) {
     co_return fail(Errc::too_large, "the list of referrers of {} exceeds {} bytes", subject.str(),
                    store_.size_max());
   }
-  const Digest digest = Digest::of(new_index);
-  auto stored = co_await store_.write(name, digest, std::move(new_index));
+  const Digest digest = Digest::of(index);
+  auto stored = co_await store_.write(name, digest, std::move(index));
   if (!stored) co_return stored;
   co_return co_await transfer_.put_tag(name, referrers_tag(subject), digest);
 }

@@ -12,6 +12,7 @@
 #include "krakend/io/loop.h"
 #include "krakend/registry/registry.h"
 #include "registry/manifest_store.h"
+#include "registry/pages.h"
 
 namespace krakend::registry {
 
@@ -29,8 +30,16 @@ Result<std::optional<std::string>> add_referrer(std::string_view index, const Re
 /// nullopt when it is not listed.
 Result<std::optional<std::string>> remove_referrer(std::string_view index,
                                                    const std::vector<ContentDigest>& names);
-/// `index` with the descriptors of one artifact type only.
-Result<std::string> filter_referrers(std::string_view index, std::string_view artifact_type);
+struct ReferrersPage {
+  std::string index;
+  /// Entries of this page and the digest of its last one, where more follow.
+  uint64_t count = 0;
+  std::string next_after;
+};
+/// `index` with the descriptors of one artifact type only (empty: all), in the order of their arrival; of a
+/// page, in that of their digests, which stays when others come and go.
+Result<ReferrersPage> select_referrers(std::string_view index, std::string_view artifact_type,
+                                       const PageRequest& page);
 /// Tag of the index that lists the referrers of `subject`: "sha256-<hex>", of a longer hex the first 64
 /// digits.
 std::string referrers_tag(const ContentDigest& subject);
@@ -43,7 +52,7 @@ class Referrers {
   Referrers(io::Loop& loop, Transfer& transfer, ManifestStore& store)
       : loop_(loop), transfer_(transfer), store_(store), free_(loop) {}
 
-  /// GET /v2/<name>/referrers/<digest>[?artifactType=…]; nothing known is an empty index.
+  /// GET /v2/<name>/referrers/<digest>[?artifactType=…][&n=…][&last=…]; nothing known is an empty index.
   Task<http::Response> list(http::Request& request, std::string name, ContentDigest subject);
   /// Adds a referrer that is stored already. One change at a time: each reads the index that the last one
   /// wrote.
@@ -57,7 +66,9 @@ class Referrers {
   /// Makes a new index of the old one, or nullopt when nothing changes. Pool.
   using Change = std::function<Result<std::optional<std::string>>(std::string_view index)>;
   Task<Result<void>> change(std::string name, ContentDigest subject, Change change);
+  /// Until there is nothing left to change: another proxy may have written an index without this change.
   Task<Result<void>> change_alone(std::string name, ContentDigest subject, const Change& change);
+  Task<Result<void>> write(std::string name, ContentDigest subject, std::string index);
 
   io::Loop& loop_;
   Transfer& transfer_;

@@ -125,14 +125,33 @@ Task<Result<void>> UploadEndpoint::make_room() {
 
 Task<Result<UploadSessionPtr>> UploadEndpoint::create(std::string name) {
   if (auto room = co_await make_room(); !room) co_return propagate(room);
-  auto upload = co_await transfer_.create_upload();
+  auto upload = co_await transfer_.create_upload(name);
   if (!upload) co_return propagate(upload);
   auto session = std::make_shared<UploadSession>();
   session->name = std::move(name);
   session->upload = std::move(*upload);
-  sessions_[session->upload->id()] = session;
-  by_age_.push_back(session->upload->id());
+  remember(session);
   co_return session;
+}
+
+void UploadEndpoint::remember(UploadSessionPtr session) {
+  const std::string& id = session->upload->id();
+  by_age_.push_back(id);
+  sessions_[id] = std::move(session);
+}
+
+void UploadEndpoint::adopt(std::vector<storage::KeptUpload> kept, const io::Clock& clock) {
+  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.modified < b.modified; });
+  for (storage::KeptUpload& found : kept) {
+    auto session = std::make_shared<UploadSession>();
+    session->name = std::move(found.owner);
+    session->upload = std::move(found.upload);
+    session->touched = false;
+    session->used = clock.now() - std::max<Duration>(clock.wall() - found.modified, Duration::zero());
+    remember(std::move(session));
+  }
+  if (!sessions_.empty())
+    log_.info("{} unfinished uploads from before the start can go on", sessions_.size());
 }
 
 Task<std::optional<http::Response>> UploadEndpoint::mount(std::string name, std::string digest_text) {
@@ -275,16 +294,18 @@ Task<http::Response> UploadEndpoint::cancel(UploadSessionPtr session) {
   co_return response;
 }
 
-Task<> UploadEndpoint::sweep() {
+Task<> UploadEndpoint::sweep(TimePoint now) {
   std::vector<UploadSessionPtr> idle;
   for (const auto& [id, session] : sessions_) {
-    if (!session->touched && !session->busy) idle.push_back(session);
+    if (session->touched || session->busy) session->used = now;
     session->touched = false;
+    if (now - session->used >= options_.upload_ttl) idle.push_back(session);
   }
   for (const UploadSessionPtr& session : idle) {
-    if (session->busy || !sessions_.contains(session->upload->id())) continue;
-    log_.info("dropping upload {} of {}: nobody goes on with it", session->upload->id(), session->name);
+    if (session->busy || session->touched || !sessions_.contains(session->upload->id())) continue;
     co_await cancel(session);
+    log_.info("dropped upload {} of {}: nobody has gone on with it for {:.0f} s", session->upload->id(),
+              session->name, to_seconds(now - session->used));
   }
 }
 

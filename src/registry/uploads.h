@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "krakend/core/log.h"
 #include "krakend/http/message.h"
@@ -23,6 +24,8 @@ struct UploadSession {
   bool busy = false;
   /// A request has used it since the last sweep.
   bool touched = true;
+  /// The last sweep that found it touched.
+  TimePoint used{};
 };
 using UploadSessionPtr = std::shared_ptr<UploadSession>;
 
@@ -37,8 +40,10 @@ class UploadEndpoint {
   Task<http::Response> start(http::Request& request, std::string name);
   /// GET, HEAD, PATCH, PUT and DELETE of one session.
   Task<http::Response> handle(http::Request& request, std::string name, std::string id);
-  /// Discards the idle sessions that nobody has used since the last sweep.
-  Task<> sweep();
+  /// Goes on with uploads that an earlier run began.
+  void adopt(std::vector<storage::KeptUpload> kept, const io::Clock& clock);
+  /// Discards the sessions that have been idle for upload_ttl.
+  Task<> sweep(TimePoint now);
 
  private:
   /// Holds a session for one request.
@@ -46,6 +51,7 @@ class UploadEndpoint {
 
   Task<std::optional<http::Response>> mount(std::string name, std::string digest_text);
   Task<Result<UploadSessionPtr>> create(std::string name);
+  void remember(UploadSessionPtr session);
   /// Makes room in a full table by discarding the session that has been idle longest.
   Task<Result<void>> make_room();
 

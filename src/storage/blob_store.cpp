@@ -1,5 +1,7 @@
 #include "krakend/storage/blob_store.h"
 
+#include <utility>
+
 #include "krakend/core/hex.h"
 #include "krakend/core/units.h"
 #include "storage/blob_store_impl.h"
@@ -9,7 +11,9 @@ namespace krakend::storage {
 BlobStore::BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log)
     : impl_(std::make_shared<Impl>(loop, disk, random, std::move(options), std::move(log))) {}
 BlobStore::~BlobStore() {
-  impl_->uploads.clear();  // unfinished ones refer to the store
+  // Unfinished ones refer to the store.
+  impl_->uploads.clear();
+  impl_->kept.clear();
 }
 
 Result<void> BlobStore::open_directories() {
@@ -21,7 +25,7 @@ Result<void> BlobStore::open_directories() {
         "data directory {} cannot be written ({}): fix its owner and mode or choose another --data-dir", dir,
         error.message);
   };
-  if (auto wiped = disk.remove_all(o.upload_dir); !wiped) return unusable(o.upload_dir, wiped.error());
+  if (auto opened = impl_->open_uploads(); !opened) return unusable(o.upload_dir, opened.error());
   for (const auto& dir : {o.cache_dir, o.download_dir, o.upload_dir}) {
     const auto probe = dir + "/.writable";
     auto usable = io::make_dirs_durably(disk, dir);
@@ -147,6 +151,10 @@ Task<Result<bool>> BlobStore::persist(Digest digest) {
 
 std::string BlobStore::data_path(const Digest& digest) const {
   return in_dir(impl_->cache_entry(digest), data_name);
+}
+
+std::vector<KeptUpload> BlobStore::take_kept_uploads() {
+  return std::exchange(impl_->kept, {});
 }
 
 UploadPtr BlobStore::find_upload(std::string_view id) const {

@@ -17,6 +17,8 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   std::string cache_entry(const Digest& digest) const { return entry_dir(options.cache_dir, digest); }
   std::string download_entry(const Digest& digest) const { return entry_dir(options.download_dir, digest); }
   Task<Result<BlobPtr>> open(Digest digest);
+  /// Blocks: before the loop runs.
+  Result<void> open_uploads();
 
   io::Loop& loop;
   io::Disk& disk;
@@ -25,6 +27,7 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   Logger log;
   std::unordered_map<Digest, std::weak_ptr<Blob>> open_blobs;
   std::unordered_map<std::string, UploadPtr> uploads;  ///< until committed or discarded
+  std::vector<KeptUpload> kept;
   std::unordered_map<Digest, std::weak_ptr<PartialBlob>> partials;
 };
 

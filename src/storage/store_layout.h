@@ -14,6 +14,8 @@ inline constexpr std::string_view data_name = "data";
 inline constexpr std::string_view metainfo_name = "_torrentmeta";
 inline constexpr std::string_view status_name = "_status";
 inline constexpr std::string_view persist_name = "_persist";
+/// In the directory of an upload only.
+inline constexpr std::string_view owner_name = "_owner";
 
 /// Values of a byte of _status.
 inline constexpr char piece_missing = '\0';

@@ -134,6 +134,10 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
       if (auto done = io::write_file_synced(disk, in_dir(state->dir, status_name), status); !done)
         return done;
     }
+    if (auto removed = disk.remove(in_dir(state->dir, owner_name));
+        !removed && removed.error().code != Errc::not_found) {
+      return removed;
+    }
     return publish_entry(disk, state->dir, store->cache_entry(expected));
   });
   if (!committed) {
@@ -143,8 +147,10 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
   co_return co_await store->open(expected);
 }
 
-Task<Result<UploadPtr>> BlobStore::create_upload() {
+Task<Result<UploadPtr>> BlobStore::create_upload(std::string owner) {
   const auto impl = impl_;
+  if (owner.size() > owner_size_max)
+    co_return fail(Errc::invalid_argument, "the owner of an upload is too long");
   if (impl->uploads.size() >= impl->options.max_uploads) {
     co_return fail(Errc::unavailable, "{} uploads are open, which is the limit: try again later",
                    impl->uploads.size());
@@ -153,6 +159,10 @@ Task<Result<UploadPtr>> BlobStore::create_upload() {
   const auto dir = in_dir(impl->options.upload_dir, id);
   auto file = co_await impl->loop.offload([&]() -> Result<io::FilePtr> {
     if (auto made = impl->disk.make_dirs(dir); !made) return propagate(made);
+    if (!owner.empty()) {
+      if (auto told = io::write_file(impl->disk, in_dir(dir, owner_name), owner); !told)
+        return propagate(told);
+    }
     return impl->disk.open(in_dir(dir, data_name), io::OpenMode::create_new);
   });
   if (!file) co_return propagate(file);
@@ -160,6 +170,29 @@ Task<Result<UploadPtr>> BlobStore::create_upload() {
   upload->id_ = id;
   impl->uploads[id] = upload;
   co_return upload;
+}
+
+Result<void> BlobStore::Impl::open_uploads() {
+  if (!options.keep_owned_uploads) return disk.remove_all(options.upload_dir);
+  auto names = disk.list(options.upload_dir);
+  if (!names && names.error().code == Errc::not_found) return {};
+  if (!names) return propagate(names);
+  for (const std::string& name : *names) {
+    const auto dir = in_dir(options.upload_dir, name);
+    auto owner = io::read_file(disk, in_dir(dir, owner_name), owner_size_max);
+    auto file = disk.open(in_dir(dir, data_name), io::OpenMode::read_write);
+    auto stat = disk.stat(in_dir(dir, data_name));
+    if (!owner || owner->empty() || !file || !stat || uploads.size() >= options.max_uploads) {
+      if (auto wiped = disk.remove_all(dir); !wiped) return wiped;
+      continue;
+    }
+    const UploadPtr upload(new Upload(std::make_shared<Upload::State>(shared_from_this(), dir, *file)));
+    upload->id_ = name;
+    upload->state_->size = stat->size;
+    uploads[name] = upload;
+    kept.push_back({upload, std::move(*owner), stat->modified});
+  }
+  return {};
 }
 
 }  // namespace krakend::storage

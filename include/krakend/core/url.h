@@ -9,6 +9,8 @@ namespace krakend {
 /// Escapes one path segment as Go's url.PathEscape does (contract http-api §1.3): literal are A-Z a-z 0-9 and
 /// - _ . ~ $ & + : = @ ; everything else becomes %XX with upper-case hex.
 std::string path_escape(std::string_view segment);
+/// Escapes a query component: query_unescape gives `text` back.
+std::string query_escape(std::string_view text);
 /// Decodes %XX; '+' stays '+'. nullopt for a broken escape.
 std::optional<std::string> path_unescape(std::string_view text);
 /// Decodes a query component: as path_unescape, but '+' is a space.

@@ -8,8 +8,11 @@
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
 #include "krakend/core/result.h"
+#include "krakend/core/time.h"
 #include "krakend/core/units.h"
 #include "krakend/http/server.h"
+#include "krakend/io/address_range.h"
+#include "krakend/io/clock.h"
 #include "krakend/io/content.h"
 #include "krakend/io/loop.h"
 #include "krakend/storage/blob_store.h"
@@ -42,7 +45,8 @@ class Transfer {
   /// Takes the finished upload, verifies its digest, and returns when the blob is stored for good.
   virtual Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) = 0;
   virtual Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) = 0;
-  virtual Task<Result<storage::UploadPtr>> create_upload() = 0;
+  /// With an `owner` the upload outlives the process: it is in adopt_uploads() then.
+  virtual Task<Result<storage::UploadPtr>> create_upload(std::string owner) = 0;
   virtual Task<Result<void>> remove_tag(std::string repo, std::string tag) = 0;
   /// Takes the blob away from everybody who has it; nobody having it is success. Whether something refers to
   /// it is not looked at.
@@ -55,6 +59,11 @@ struct RegistryOptions {
   uint64_t upload_size_max = 10 * GiB;
   /// Upload sessions at once. When the table is full the one idle longest is dropped; if all are busy: 503.
   size_t upload_sessions_max = 4096;
+  /// An upload session that no request has used for this long goes, with what it holds.
+  Duration upload_ttl = 24h;
+  /// Reverse proxies whose X-Forwarded-Proto, -Host, -Prefix and Forwarded make the URLs in answers; from
+  /// everybody else these headers are ignored and the URLs are paths.
+  std::vector<io::AddressRange> trusted_proxies{};
   /// DELETE of tags, manifests and blobs; otherwise 405.
   bool delete_enabled = false;
 };
@@ -66,9 +75,11 @@ class RegistryHandler {
   RegistryHandler(io::Loop& loop, Transfer& transfer, RegistryOptions options, Logger log);
   ~RegistryHandler();
   Task<http::Response> handle(http::Request& request);
-  /// Discards the upload sessions that no request has used since the last call: whoever owns the handler
-  /// decides by its interval how long a client may pause.
-  Task<> sweep_uploads();
+  /// Goes on with the upload sessions of an earlier run. Before the first request.
+  void adopt_uploads(std::vector<storage::KeptUpload> kept, const io::Clock& clock);
+  /// Discards the upload sessions that have been idle for upload_ttl. Whether one was used is looked at by
+  /// these calls alone, so they come a good deal more often than that.
+  Task<> sweep_uploads(TimePoint now);
   /// Ends what requests have under way in the background; awaited before the handler is destroyed.
   Task<> stop();
 

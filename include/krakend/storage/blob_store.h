@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,19 +24,25 @@ namespace krakend::storage {
 /// Directories of one store, all on one file system. Layout on disk: contract core-formats §14–§17.
 ///   <cache_dir>/aa/bb/<hex>/{data,_torrentmeta,_status,_persist}   complete blobs
 ///   <download_dir>/aa/bb/<hex>/{data,_torrentmeta,_status}         partial blobs
-///   <upload_dir>/<uuid>/data                                       uploads; wiped when the store opens
+///   <upload_dir>/<uuid>/{data,_owner}                              uploads; those without _owner are wiped
+///   when the store opens
 struct StoreOptions {
   std::string cache_dir;
   std::string download_dir;
   std::string upload_dir;
   /// Uploads at once; beyond: unavailable.
   size_t max_uploads = 10'000;
+  /// Uploads that have an owner are there again when the store opens; otherwise they are wiped like all
+  /// others.
+  bool keep_owned_uploads = false;
 };
 
-/// A complete blob, open: its bytes stay readable for as long as this lives, even when it is removed meanwhile.
+/// A complete blob, open: its bytes stay readable for as long as this lives, even when it is removed
+/// meanwhile.
 class Blob final : public io::Content {
  public:
-  Blob(Digest digest, io::FilePtr file, uint64_t size) : digest_(digest), file_(std::move(file)), size_(size) {}
+  Blob(Digest digest, io::FilePtr file, uint64_t size)
+      : digest_(digest), file_(std::move(file)), size_(size) {}
   const Digest& digest() const { return digest_; }
   uint64_t size() const override { return size_; }
   io::FilePtr file() const override { return file_; }
@@ -50,25 +57,28 @@ using BlobPtr = std::shared_ptr<Blob>;
 
 class BlobStore;
 
-/// A blob that is being written by a client. SHA-256 and piece sums are computed while the bytes pass, as long as
-/// they come in order; otherwise commit reads the file once. Loop thread; one writer at a time (the caller's duty).
+inline constexpr size_t owner_size_max = 1024;
+
+/// A blob that is being written by a client. SHA-256 and piece sums are computed while the bytes pass, as
+/// long as they come in order; otherwise commit reads the file once. Loop thread; one writer at a time (the
+/// caller's duty).
 class Upload {
  public:
   ~Upload();
   const std::string& id() const { return id_; }
   /// End of what has been written, in bytes.
   uint64_t size() const;
-  /// A sink that writes from `offset` on (gaps read as zeros). Use it for one transfer, then let it go. The upload
-  /// must outlive it.
+  /// A sink that writes from `offset` on (gaps read as zeros). Use it for one transfer, then let it go. The
+  /// upload must outlive it.
   std::unique_ptr<io::ByteSink> writer(uint64_t offset);
   /// The digest of all bytes so far.
   Task<Result<Digest>> digest();
   /// SHA-512 of all bytes so far; reads the file.
   Task<Result<ContentDigest>> sha512();
-  /// Verifies that the bytes have digest `expected` (else corrupt: "computed digest … doesn't match expected value
-  /// …"), stores metainfo with `piece_length` beside them, makes them durable and visible as a complete blob.
-  /// already_exists when the store has it: the value of the error path is the same blob, open it. The upload is
-  /// gone afterwards in every case.
+  /// Verifies that the bytes have digest `expected` (else corrupt: "computed digest … doesn't match expected
+  /// value …"), stores metainfo with `piece_length` beside them, makes them durable and visible as a complete
+  /// blob. already_exists when the store has it: the value of the error path is the same blob, open it. The
+  /// upload is gone afterwards in every case.
   Task<Result<BlobPtr>> commit(Digest expected, uint64_t piece_length);
   /// Removes the upload.
   Task<> discard();
@@ -82,8 +92,16 @@ class Upload {
 };
 using UploadPtr = std::shared_ptr<Upload>;
 
-/// A blob that arrives in pieces. The file has its full length from the start; the bitmap survives a restart. Loop
-/// thread.
+/// An upload that an earlier run of the process began.
+struct KeptUpload {
+  UploadPtr upload;
+  std::string owner;
+  /// When it got its last byte.
+  std::chrono::system_clock::time_point modified;
+};
+
+/// A blob that arrives in pieces. The file has its full length from the start; the bitmap survives a restart.
+/// Loop thread.
 class PartialBlob {
  public:
   ~PartialBlob();
@@ -94,8 +112,8 @@ class PartialBlob {
   Task<Result<void>> mark(PieceIndex index);
   /// Forgets pieces (their bytes were found wrong).
   Task<Result<void>> unmark(const std::vector<PieceIndex>& pieces);
-  /// All pieces are there and the whole was verified: durable, then visible as a complete blob with metainfo and
-  /// bitmap beside it.
+  /// All pieces are there and the whole was verified: durable, then visible as a complete blob with metainfo
+  /// and bitmap beside it.
   Task<Result<BlobPtr>> commit();
   /// Deletes it from disk.
   Task<> discard();
@@ -108,15 +126,15 @@ class PartialBlob {
 };
 using PartialBlobPtr = std::shared_ptr<PartialBlob>;
 
-/// Content-addressed blobs on local disk, shared by all roles of the process. Loop thread; all disk work happens on
-/// the pool. One BlobStore per set of directories.
+/// Content-addressed blobs on local disk, shared by all roles of the process. Loop thread; all disk work
+/// happens on the pool. One BlobStore per set of directories.
 class BlobStore {
  public:
   BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log);
   ~BlobStore();
 
-  /// Makes the directories and wipes uploads. The error names the directory and what to do. Blocks: before the loop
-  /// runs.
+  /// Makes the directories, wipes uploads and reads those that are kept. The error names the directory and
+  /// what to do. Blocks: before the loop runs.
   Result<void> open_directories();
 
   /// A complete blob; not_found.
@@ -134,12 +152,16 @@ class BlobStore {
   /// Path of a complete blob's data, for backends that link instead of copying.
   std::string data_path(const Digest& digest) const;
 
-  Task<Result<UploadPtr>> create_upload();
+  /// With an `owner`, a text of at most owner_size_max bytes that means something to the caller, the upload
+  /// outlives the process.
+  Task<Result<UploadPtr>> create_upload(std::string owner = {});
+  /// What open_directories() found; once.
+  std::vector<KeptUpload> take_kept_uploads();
   /// An upload of this process by its id.
   UploadPtr find_upload(std::string_view id) const;
 
-  /// Opens or creates the partial blob for `info`. What an earlier run verified is still there, provided it was cut
-  /// the same way. already_exists: the blob is complete; no_space: its bytes do not fit on the disk.
+  /// Opens or creates the partial blob for `info`. What an earlier run verified is still there, provided it
+  /// was cut the same way. already_exists: the blob is complete; no_space: its bytes do not fit on the disk.
   Task<Result<PartialBlobPtr>> open_partial(const MetaInfo& info);
   /// Metainfo of a partial blob left by an earlier run; not_found.
   Task<Result<MetaInfo>> partial_metainfo(Digest digest);

@@ -81,6 +81,8 @@ TEST_CASE("ring order of a recorded cluster") {
 TEST_CASE("path escapes") {
   CHECK(path_escape("library/ubuntu:20.04") == "library%2Fubuntu:20.04");
   CHECK(path_escape("a?b%c d!") == "a%3Fb%25c%20d%21");
+  CHECK(query_escape("a/b+json&c=d e:f") == "a%2Fb%2Bjson%26c%3Dd%20e:f");
+  CHECK(query_unescape(query_escape("a/b+json&c=d e:f")) == "a/b+json&c=d e:f");
   CHECK(*path_unescape("a%2Fb+c") == "a/b+c");
   CHECK_FALSE(path_unescape("a%b"));
   CHECK_FALSE(path_unescape("a%2"));

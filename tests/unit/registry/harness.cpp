@@ -83,12 +83,13 @@ Task<Result<void>> FakeTransfer::put_blob(std::string repo, Digest digest, stora
 Task<Result<void>> FakeTransfer::put_tag(std::string repo, std::string tag, Digest digest) {
   if (put_tag_error) co_return fail(*put_tag_error);
   tags[repo][tag] = digest;
+  if (after_put_tag) after_put_tag();
   co_return Result<void>{};
 }
 
-Task<Result<storage::UploadPtr>> FakeTransfer::create_upload() {
+Task<Result<storage::UploadPtr>> FakeTransfer::create_upload(std::string owner) {
   if (create_error) co_return fail(*create_error);
-  co_return co_await store_.create_upload();
+  co_return co_await store_.create_upload(std::move(owner));
 }
 
 Task<Result<void>> FakeTransfer::remove_tag(std::string repo, std::string tag) {
@@ -115,20 +116,37 @@ std::string Answer::message() const {
   return nlohmann::json::parse(body).at("errors").at(0).at("message").get<std::string>();
 }
 
-Harness::Harness(RegistryOptions options) {
-  const storage::StoreOptions paths{directory / "cache", directory / "download", directory / "upload"};
+Harness::Harness(RegistryOptions options) : settings(std::move(options)) {
+  open();
+}
+
+void Harness::open() {
+  const storage::StoreOptions paths{.cache_dir = directory / "cache",
+                                    .download_dir = directory / "download",
+                                    .upload_dir = directory / "upload",
+                                    .keep_owned_uploads = true};
   store = std::make_unique<storage::BlobStore>(loop, *disk, *random, paths, Logger());
   REQUIRE(store->open_directories());
   transfer = std::make_unique<FakeTransfer>(loop, *store);
-  handler = std::make_unique<RegistryHandler>(loop, *transfer, options, Logger());
+  handler = std::make_unique<RegistryHandler>(loop, *transfer, settings, Logger());
+  handler->adopt_uploads(store->take_kept_uploads(), clock);
 }
 
-Harness::~Harness() {
+void Harness::close() {
   poll_until([this] { return tasks.size() == 0; });
   run(handler->stop());
   handler.reset();
   transfer.reset();
   store.reset();
+}
+
+void Harness::restart() {
+  close();
+  open();
+}
+
+Harness::~Harness() {
+  close();
 }
 
 void Harness::poll_until(const std::function<bool()>& done) {
@@ -163,6 +181,7 @@ Task<> Harness::serve(Call call, std::shared_ptr<std::optional<Answer>> out) {
   request.path = call.target.substr(0, call.target.find('?'));
   if (request.path.size() < call.target.size()) request.query = call.target.substr(request.path.size() + 1);
   request.headers = call.headers;
+  request.peer = call.peer;
   request.body = &body;
   http::Response response = co_await handler->handle(request);
   Answer answer;
@@ -205,8 +224,9 @@ Answer Harness::send(std::string method, std::string target, std::string body, h
   return call(std::move(request));
 }
 
-void Harness::sweep() {
-  run(handler->sweep_uploads());
+void Harness::sweep(Duration later) {
+  clock.advance(later);
+  run(handler->sweep_uploads(clock.now()));
 }
 
 Task<Result<Digest>> Harness::store_blob(std::string bytes) {

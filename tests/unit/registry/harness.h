@@ -16,6 +16,7 @@
 #include "krakend/io/task_group.h"
 #include "krakend/registry/registry.h"
 #include "krakend/storage/blob_store.h"
+#include "support/fake_clock.h"
 #include "support/run.h"
 #include "support/temp_dir.h"
 
@@ -53,13 +54,14 @@ class FakeTransfer final : public Transfer {
   bool writable() const override { return read_write; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
   Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
-  Task<Result<storage::UploadPtr>> create_upload() override;
+  Task<Result<storage::UploadPtr>> create_upload(std::string owner) override;
   Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
   Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
 
   bool read_write = true;
   std::map<std::string, std::map<std::string, Digest>> tags;
   std::optional<Error> stat_error, open_error, tag_error, put_error, put_tag_error, create_error;
+  std::function<void()> after_put_tag;
   unsigned stats = 0, opens = 0, puts = 0;
   std::string last_repo;
 
@@ -74,6 +76,7 @@ struct Call {
   http::Headers headers{};
   std::string body{};
   std::function<void(FakeBody&)> prepare{};
+  io::Address peer{};
 };
 
 struct Answer {
@@ -93,6 +96,8 @@ struct Answer {
 class Harness {
  public:
   explicit Harness(RegistryOptions options = {});
+  /// The process ends, without a word to anybody, and starts again.
+  void restart();
   ~Harness();
 
   Answer call(Call call);
@@ -107,7 +112,8 @@ class Harness {
   T run(Task<T> task) {
     return test::run(loop, std::move(task));
   }
-  void sweep();
+  /// Sweeps the uploads after `later`.
+  void sweep(Duration later);
 
   /// Puts a blob into the store, past the registry.
   Digest add_blob(const std::string& bytes);
@@ -118,6 +124,8 @@ class Harness {
   size_t uploads_on_disk();
 
  private:
+  void open();
+  void close();
   Task<> serve(Call call, std::shared_ptr<std::optional<Answer>> out);
   Task<std::string> body_text(http::Body body);
   Task<Result<Digest>> store_blob(std::string bytes);
@@ -127,6 +135,8 @@ class Harness {
   test::TempDir directory;
   std::unique_ptr<io::Disk> disk = io::make_posix_disk();
   std::unique_ptr<io::Random> random = io::make_system_random();
+  test::FakeClock clock;
+  RegistryOptions settings;
   std::unique_ptr<storage::BlobStore> store;
   std::unique_ptr<FakeTransfer> transfer;
   std::unique_ptr<RegistryHandler> handler;

@@ -1,3 +1,5 @@
+#include <chrono>
+#include <filesystem>
 #include <string>
 
 #include "harness.h"
@@ -276,16 +278,55 @@ TEST_CASE("a full table of busy sessions takes no more") {
   CHECK((*running)->status == 202);
 }
 
-TEST_CASE("a sweep drops sessions that nobody used since the last one") {
-  Harness registry;
+TEST_CASE("sessions that have been idle for the time they have are dropped") {
+  Harness registry({.upload_ttl = 8h});
   const std::string idle = registry.start_upload();
   const std::string used = registry.start_upload();
-  registry.sweep();
+  registry.sweep(1h);
+  registry.sweep(7h);
   CHECK(registry.uploads_on_disk() == 2);
   registry.send("PATCH", used, "0");
-  registry.sweep();
+  registry.sweep(1h);
+  CHECK(registry.uploads_on_disk() == 1);
   CHECK(registry.get(idle).status == 404);
   CHECK(registry.get(used).status == 204);
+}
+
+TEST_CASE("uploads go on after a restart") {
+  Harness registry;
+  const std::string location = registry.start_upload("lib/a");
+  registry.send("PATCH", location, "0123456");
+  registry.restart();
+  const Answer status = registry.get(location);
+  CHECK(status.status == 204);
+  CHECK(status.header("Range") == "0-6");
+  CHECK(registry.get("/v2/lib/b" + location.substr(location.find("/blobs/"))).status == 404);
+  CHECK(registry.send("PATCH", location, "9", {{"Content-Range", "9-9"}}).status == 416);
+  CHECK(registry.send("PATCH", location, "789", {{"Content-Range", "7-9"}}).header("Range") == "0-9");
+  CHECK(registry.send("PUT", location + "?digest=" + digest).status == 201);
+  CHECK(registry.get("/v2/lib/a/blobs/" + digest).body == bytes);
+  CHECK(registry.uploads_on_disk() == 0);
+  registry.restart();
+  CHECK(registry.get(location).status == 404);
+}
+
+TEST_CASE("a restart does not make an idle upload young again") {
+  Harness registry({.upload_ttl = 8h});
+  const std::string location = registry.start_upload();
+  const std::string id = location.substr(location.rfind('/') + 1);
+  registry.clock.advance(7h);
+  std::filesystem::last_write_time(registry.directory / "upload" + "/" + id + "/data",
+                                   std::chrono::file_clock::from_sys(registry.clock.wall() - 7h));
+  registry.restart();
+  registry.sweep(59min);
+  CHECK(registry.get(location).status == 204);
+  registry.restart();
+  std::filesystem::last_write_time(registry.directory / "upload" + "/" + id + "/data",
+                                   std::chrono::file_clock::from_sys(registry.clock.wall() - 7h));
+  registry.restart();
+  registry.sweep(1h);
+  CHECK(registry.get(location).status == 404);
+  CHECK(registry.uploads_on_disk() == 0);
 }
 
 }  // namespace

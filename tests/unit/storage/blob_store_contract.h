@@ -21,12 +21,16 @@ struct StoreStage {
   io::Loop loop;
   SeededRandom random{1};
   std::string dir = world.directory();
+  bool keep_owned_uploads = true;
   std::unique_ptr<BlobStore> store = make();
 
   std::unique_ptr<BlobStore> make() {
-    auto made = std::make_unique<BlobStore>(
-        loop, world.disk(), random, storage::StoreOptions{dir + "/cache", dir + "/download", dir + "/upload"},
-        Logger());
+    auto made = std::make_unique<BlobStore>(loop, world.disk(), random,
+                                            storage::StoreOptions{.cache_dir = dir + "/cache",
+                                                                  .download_dir = dir + "/download",
+                                                                  .upload_dir = dir + "/upload",
+                                                                  .keep_owned_uploads = keep_owned_uploads},
+                                            Logger());
     const auto opened = made->open_directories();
     INFO((opened ? std::string() : opened.error().message));
     REQUIRE(opened);
@@ -84,6 +88,34 @@ void upload_contract() {
     REQUIRE(upload->writer(0)->write(as_bytes("hello")));
     f.store = f.make();
     CHECK(f.store->find_upload(upload->id()) == nullptr);
+    CHECK(f.world.disk().list(f.dir + "/upload")->empty());
+  }
+  SECTION("an upload with an owner is there after a restart") {
+    auto upload = *run(f.loop, f.store->create_upload("lib/a"));
+    REQUIRE(upload->writer(0)->write(as_bytes("hello ")));
+    f.store = f.make();
+    auto kept = f.store->take_kept_uploads();
+    REQUIRE(kept.size() == 1);
+    CHECK(f.store->take_kept_uploads().empty());
+    CHECK(kept[0].owner == "lib/a");
+    CHECK(kept[0].upload->id() == upload->id());
+    CHECK(f.store->find_upload(upload->id()) == kept[0].upload);
+    CHECK(kept[0].upload->size() == 6);
+    REQUIRE(kept[0].upload->writer(6)->write(as_bytes("kraken")));
+    const auto digest = Digest::of("hello kraken");
+    REQUIRE(run(f.loop, kept[0].upload->commit(digest, 5)));
+    CHECK(run(f.loop, f.store->metainfo(digest))->piece_count() == 3);
+    CHECK(f.world.disk().list(f.dir + "/upload")->empty());
+    CHECK(f.world.disk().stat(io::parent_path(f.store->data_path(digest)) + "/_owner").error().code ==
+          Errc::not_found);
+    f.store = f.make();
+    CHECK(f.store->take_kept_uploads().empty());
+  }
+  SECTION("an upload with an owner goes where nobody would go on with it") {
+    (void)*run(f.loop, f.store->create_upload("lib/a"));
+    f.keep_owned_uploads = false;
+    f.store = f.make();
+    CHECK(f.store->take_kept_uploads().empty());
     CHECK(f.world.disk().list(f.dir + "/upload")->empty());
   }
   SECTION("an empty blob is a blob") {
