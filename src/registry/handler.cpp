@@ -99,8 +99,9 @@ struct RegistryHandler::Impl {
         blobs(transfer_in),
         manifest_store(loop, transfer_in, options.manifest_size_max),
         referrers(loop, transfer_in, manifest_store),
-        manifests(loop, transfer_in, manifest_store, referrers, guard, aliases, log),
-        usage(loop, transfer_in, manifest_store, aliases),
+        references(loop, manifest_store, aliases),
+        manifests(loop, transfer_in, manifest_store, references, referrers, guard, aliases, log),
+        usage(loop, transfer_in, references),
         deletes({loop, transfer_in, manifest_store, referrers, usage, guard, aliases, repositories}, log),
         uploads(transfer_in, aliases, options, log),
         listings(transfer_in, repositories) {}
@@ -170,6 +171,7 @@ struct RegistryHandler::Impl {
   BlobEndpoint blobs;
   ManifestStore manifest_store;
   Referrers referrers;
+  ReferenceReader references;
   ManifestEndpoint manifests;
   Usage usage;
   DeleteEndpoint deletes;

@@ -10,6 +10,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::string_view manifests_key = "manifests";
+
 /// Deep nesting costs the parser far more memory than text, so it is refused before.
 bool too_deep(std::string_view text) {
   size_t depth = 0;
@@ -38,7 +40,7 @@ std::optional<Json> parse_object(std::string_view text) {
 }
 
 /// nullptr when the key is absent or null.
-const Json* member(const Json& object, const char* key) {
+const Json* member(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
@@ -51,6 +53,11 @@ std::string text_member(const Json& object, const char* key) {
 bool known(std::string_view type) {
   return type == media_type::oci_manifest || type == media_type::oci_index ||
          type == media_type::docker_manifest || type == media_type::docker_list;
+}
+
+/// Whether documents of this type list manifests.
+bool is_index(std::string_view type) {
+  return type == media_type::oci_index || type == media_type::docker_list;
 }
 
 /// Without parameters such as charset, and without blanks around it.
@@ -84,7 +91,7 @@ Result<ContentDigest> descriptor_digest(const Json& descriptor, std::string_view
 /// Collects references without duplicates.
 class References {
  public:
-  Result<void> add(const Json& descriptor, std::string_view what) {
+  Result<void> add(const Json& descriptor, std::string_view what, bool in_index = false) {
     auto digest = descriptor_digest(descriptor, what);
     if (!digest) return propagate(digest);
     const Json* urls = member(descriptor, "urls");
@@ -92,10 +99,12 @@ class References {
       external_.push_back(*digest);
       return {};
     }
-    if (seen_.insert(*digest).second) list_.push_back(*digest);
+    if (!seen_.insert(*digest).second) return {};
+    list_.push_back(*digest);
+    if (in_index || known(text_member(descriptor, "mediaType"))) manifests_.push_back(*digest);
     return {};
   }
-  Result<void> add_all(const Json& document, const char* key) {
+  Result<void> add_all(const Json& document, std::string_view key) {
     const Json* list = member(document, key);
     if (list == nullptr) return {};
     if (!list->is_array()) return fail(Errc::invalid_argument, "\"{}\" is not an array", key);
@@ -103,16 +112,20 @@ class References {
       return fail(Errc::invalid_argument, "{} entries in \"{}\": at most {} are taken", list->size(), key,
                   manifest_references_max);
     }
+    const bool in_index = key == manifests_key;
     for (size_t i = 0; i < list->size(); ++i) {
-      if (auto added = add((*list)[i], fmt::format("{}[{}]", key, i)); !added) return propagate(added);
+      if (auto added = add((*list)[i], fmt::format("{}[{}]", key, i), in_index); !added)
+        return propagate(added);
     }
     return {};
   }
   std::vector<ContentDigest> take() { return std::move(list_); }
+  std::vector<ContentDigest> take_manifests() { return std::move(manifests_); }
   std::vector<ContentDigest> take_external() { return std::move(external_); }
 
  private:
   std::vector<ContentDigest> list_;
+  std::vector<ContentDigest> manifests_;
   std::vector<ContentDigest> external_;
   std::unordered_set<ContentDigest> seen_;
 };
@@ -120,14 +133,14 @@ class References {
 /// Of a document of unknown type: the members that manifests of all kinds use, where they hold descriptors.
 References likely_references(const Json& document) {
   References references;
-  const auto add = [&references](const Json& descriptor) {
-    if (descriptor_digest(descriptor, "")) (void)references.add(descriptor, "");
+  const auto add = [&references](const Json& descriptor, bool in_index) {
+    if (descriptor_digest(descriptor, "")) (void)references.add(descriptor, "", in_index);
   };
-  if (const Json* config = member(document, "config")) add(*config);
-  for (const char* key : {"layers", "blobs", "manifests"}) {
+  if (const Json* config = member(document, "config")) add(*config, false);
+  for (const std::string_view key : {std::string_view("layers"), std::string_view("blobs"), manifests_key}) {
     const Json* list = member(document, key);
     if (list == nullptr || !list->is_array() || list->size() > manifest_references_max) continue;
-    for (const Json& descriptor : *list) add(descriptor);
+    for (const Json& descriptor : *list) add(descriptor, key == manifests_key);
   }
   return references;
 }
@@ -138,10 +151,10 @@ Result<References> references_of(const Json& document, bool index) {
     if (member(document, "config") != nullptr || member(document, "layers") != nullptr) {
       return fail(Errc::invalid_argument, "an index must not have config or layers");
     }
-    if (auto added = references.add_all(document, "manifests"); !added) return propagate(added);
+    if (auto added = references.add_all(document, manifests_key); !added) return propagate(added);
     return references;
   }
-  if (member(document, "manifests") != nullptr) {
+  if (member(document, manifests_key) != nullptr) {
     return fail(Errc::invalid_argument, "a manifest must not have \"manifests\"");
   }
   const Json* config = member(document, "config");
@@ -180,8 +193,16 @@ Result<std::string> check_type(const Json& document, std::string_view content_ty
 
 }  // namespace
 
-bool is_index(std::string_view type) {
-  return type == media_type::oci_index || type == media_type::docker_list;
+std::vector<ContentDigest> digests_in(std::string_view text) {
+  std::vector<ContentDigest> found;
+  std::unordered_set<ContentDigest> seen;
+  for (const auto& [prefix, digits] : {std::pair<std::string_view, size_t>{"sha256:", 64}, {"sha512:", 128}}) {
+    for (size_t at = text.find(prefix); at != std::string_view::npos; at = text.find(prefix, at + 1)) {
+      auto digest = ContentDigest::parse(text.substr(at, prefix.size() + digits));
+      if (digest && seen.insert(*digest).second) found.push_back(*digest);
+    }
+  }
+  return found;
 }
 
 Result<Manifest> parse_manifest(std::string_view json, std::string_view content_type) {
@@ -198,7 +219,8 @@ Result<Manifest> parse_manifest(std::string_view json, std::string_view content_
   auto references = known_type ? references_of(*document, is_index(*type))
                                : Result<References>(likely_references(*document));
   if (!references) return propagate(references);
-  Manifest manifest{std::move(*type), references->take(), references->take_external(), std::nullopt};
+  Manifest manifest{std::move(*type), references->take(), references->take_manifests(),
+                    references->take_external(), std::nullopt};
   if (const Json* subject = member(*document, "subject")) {
     auto digest = descriptor_digest(*subject, "subject");
     if (!digest) return propagate(digest);

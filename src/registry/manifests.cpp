@@ -1,5 +1,7 @@
 #include "registry/manifests.h"
 
+#include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "registry/errors.h"
@@ -95,6 +97,25 @@ Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target
   co_return response;
 }
 
+Task<Result<std::vector<Aliases::Resolved>>> ManifestEndpoint::all_references(std::string name,
+                                                                              Manifest manifest) {
+  auto references = co_await aliases_.resolve_all(std::move(manifest.references));
+  if (!references) co_return references;
+  std::vector<Digest> children;
+  for (const Aliases::Resolved& reference : *references) {
+    const auto& manifests = manifest.manifests;
+    const bool child = std::find(manifests.begin(), manifests.end(), reference.name) != manifests.end();
+    if (child && reference.digest) children.push_back(*reference.digest);
+  }
+  const std::unordered_set<Digest> direct(children.begin(), children.end());
+  auto below = co_await reader_.below(name, std::move(children));
+  if (!below) co_return propagate(below);
+  for (const Digest& digest : *below) {
+    if (!direct.contains(digest)) references->push_back({ContentDigest(digest), digest});
+  }
+  co_return references;
+}
+
 Task<std::optional<http::Response>> ManifestEndpoint::check_references(
     std::string name, std::vector<Aliases::Resolved> references) {
   std::vector<ErrorEntry> missing;
@@ -142,7 +163,7 @@ Task<http::Response> ManifestEndpoint::put(http::Request& request, Target target
   }
   if (!inspected.manifest)
     co_return registry_error(400, code::manifest_invalid, inspected.manifest.error().message);
-  auto references = co_await aliases_.resolve_all(inspected.manifest->references);
+  auto references = co_await all_references(target.name, *inspected.manifest);
   if (!references) co_return transfer_error(references.error(), code::manifest_blob_unknown);
   std::vector<Digest> held{inspected.digest};
   for (const Aliases::Resolved& reference : *references) {

@@ -15,6 +15,7 @@
 #include "registry/blob_guard.h"
 #include "registry/manifest_store.h"
 #include "registry/paths.h"
+#include "registry/references.h"
 #include "registry/referrers.h"
 
 namespace krakend::registry {
@@ -22,11 +23,12 @@ namespace krakend::registry {
 /// GET, HEAD and PUT of manifests. Loop thread; parsing and hashing happen on the pool.
 class ManifestEndpoint {
  public:
-  ManifestEndpoint(io::Loop& loop, Transfer& transfer, ManifestStore& store, Referrers& referrers,
-                   BlobGuard& guard, Aliases& aliases, Logger log)
+  ManifestEndpoint(io::Loop& loop, Transfer& transfer, ManifestStore& store, ReferenceReader& reader,
+                   Referrers& referrers, BlobGuard& guard, Aliases& aliases, Logger log)
       : loop_(loop),
         transfer_(transfer),
         store_(store),
+        reader_(reader),
         referrers_(referrers),
         guard_(guard),
         aliases_(aliases),
@@ -48,6 +50,8 @@ class ManifestEndpoint {
   };
   Task<Inspected> inspect(const std::string& text, const std::string& type,
                           const std::optional<ContentDigest>& named);
+  /// Names of everything that a manifest leads to: its references, and what child manifests refer to.
+  Task<Result<std::vector<Aliases::Resolved>>> all_references(std::string name, Manifest manifest);
   /// The answer that names every referenced blob that is missing; nothing when all are there.
   Task<std::optional<http::Response>> check_references(std::string name,
                                                        std::vector<Aliases::Resolved> references);
@@ -58,6 +62,7 @@ class ManifestEndpoint {
   io::Loop& loop_;
   Transfer& transfer_;
   ManifestStore& store_;
+  ReferenceReader& reader_;
   Referrers& referrers_;
   BlobGuard& guard_;
   Aliases& aliases_;

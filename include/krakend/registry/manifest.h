@@ -29,19 +29,21 @@ struct Manifest {
   /// Config and layers, or child manifests, in order and without duplicates. Layers that are fetched
   /// elsewhere (with `urls`) are left out: nobody has to have them here.
   std::vector<ContentDigest> references;
+  /// Those of the references that are manifests themselves.
+  std::vector<ContentDigest> manifests;
   /// The layers that were left out.
   std::vector<ContentDigest> external;
   /// The manifest this one refers to; need not exist.
   std::optional<ContentDigest> subject;
 };
 
-/// Whether documents of this type list manifests.
-bool is_index(std::string_view media_type);
-
 /// Parses a manifest that is pushed under this Content-Type: Docker schema 2, Docker list, OCI manifest and
 /// OCI index. A document of another media type passes when it says so itself; whatever looks like a
 /// descriptor in it is a reference. The error says what is wrong with the document.
 Result<Manifest> parse_manifest(std::string_view json, std::string_view content_type);
+
+/// Every digest that stands anywhere in a text: what a document of unknown form may refer to.
+std::vector<ContentDigest> digests_in(std::string_view text);
 
 /// Content-Type of a stored manifest, judged from its text: `mediaType`, else OCI index when it has
 /// "manifests", else OCI manifest. nullopt when the text is no JSON object.
