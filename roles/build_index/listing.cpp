@@ -32,19 +32,6 @@ std::string json_string(std::string_view text) {
   return out;
 }
 
-/// A query component: what path_escape leaves literal but a query gives a meaning is escaped too.
-std::string query_escape(std::string_view text) {
-  std::string out;
-  for (const char c : path_escape(text)) {
-    if (c == '&' || c == '+' || c == '=') {
-      out += fmt::format("%{:02X}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<Paging> parse_paging(const std::string& query) {

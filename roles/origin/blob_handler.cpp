@@ -74,6 +74,7 @@ Task<http::Response> BlobHandler::stat(http::Request& request) {
   if (!digest) co_return http::error_response(digest.error());
   auto local = api::bool_query(request, "local");
   if (!local) co_return http::error_response(local.error());
+  co_await services_.leases.use(*digest);
   auto size = co_await services_.store.size(*digest);
   if (!size && size.error().code == Errc::not_found && !*local)
     size = co_await services_.refresher.stat(api::param(request, "namespace"), *digest);
@@ -95,6 +96,7 @@ Task<Result<storage::BlobPtr>> BlobHandler::open_or_refresh(std::string ns, Dige
 Task<http::Response> BlobHandler::download(http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  co_await services_.leases.use(*digest);
   auto blob = co_await open_or_refresh(api::param(request, "namespace"), *digest);
   if (!blob) co_return refresh_response(blob.error());
   co_return blob_response(*blob, request.headers.get("Range"));
@@ -103,6 +105,7 @@ Task<http::Response> BlobHandler::download(http::Request& request) {
 Task<http::Response> BlobHandler::prefetch(http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  co_await services_.leases.use(*digest);
   auto blob = co_await open_or_refresh(api::param(request, "namespace"), *digest);
   if (!blob) co_return refresh_response(blob.error());
   co_return http::text_response(200);
@@ -121,6 +124,7 @@ Task<Result<MetaInfo>> BlobHandler::local_metainfo(Digest digest) {
 Task<http::Response> BlobHandler::metainfo(http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  co_await services_.leases.use(*digest);
   auto metainfo = co_await local_metainfo(*digest);
   if (!metainfo && metainfo.error().code == Errc::not_found) {
     auto refreshed = co_await services_.refresher.refresh(api::param(request, "namespace"), *digest);

@@ -11,6 +11,7 @@
 #include "krakend/p2p/engine.h"
 #include "krakend/storage/blob_store.h"
 #include "roles/origin/blob_refresher.h"
+#include "roles/origin/leases.h"
 
 namespace krakend::origin {
 
@@ -23,6 +24,7 @@ class BlobHandler {
     const backend::Backends& backends;
     p2p::Engine& engine;
     const cluster::HashRing& ring;
+    Leases& leases;
   };
   BlobHandler(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
 

@@ -43,6 +43,7 @@ class BlobRefresher {
   /// Success: the store has the blob now. pending: a fetch is running; not_found: the backend has no such
   /// blob; unavailable: too many fetches.
   Task<Result<void>> refresh(std::string ns, Digest digest);
+  bool fetching(const Digest& digest) const { return fetches_.contains(digest); }
   /// Size by the backend; not_found. An unknown namespace is internal.
   Task<Result<uint64_t>> stat(std::string ns, Digest digest) const;
 

@@ -7,6 +7,8 @@
 #include "krakend/io/task_group.h"
 #include "roles/origin/blob_handler.h"
 #include "roles/origin/blob_refresher.h"
+#include "roles/origin/collection_handler.h"
+#include "roles/origin/leases.h"
 #include "roles/origin/replicator.h"
 #include "roles/origin/ring_health.h"
 #include "roles/origin/upload_handler.h"
@@ -47,8 +49,11 @@ struct Origin::Impl {
         replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self, log),
         refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths,
                   log),
-        uploads({services.loop, services.clock, store, write_back, replicator}, options.piece_lengths, log),
-        blobs({store, refresher, backends, engine, ring}, options.piece_lengths, log) {}
+        leases(services.loop, services.clock),
+        uploads({services.loop, services.clock, store, write_back, replicator, leases}, options.piece_lengths,
+                log),
+        blobs({store, refresher, backends, engine, ring, leases}, options.piece_lengths, log),
+        collection({services.loop, tasks, store, refresher, backends, engine, ring, leases}, log) {}
 
   http::Router router();
   Task<http::Response> alive(http::Request& request);
@@ -66,8 +71,10 @@ struct Origin::Impl {
   WriteBack write_back;
   Replicator replicator;
   BlobRefresher refresher;
+  Leases leases;
   UploadHandler uploads;
   BlobHandler blobs;
+  CollectionHandler collection;
   bool stopping = false;
 };
 
@@ -113,6 +120,7 @@ http::Router Origin::Impl::router() {
       .add("GET", "/x/torrents", bind(this, &Impl::torrents));
   blobs.add_routes(router);
   uploads.add_routes(router);
+  collection.add_routes(router);
   return router;
 }
 

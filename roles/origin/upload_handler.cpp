@@ -85,6 +85,7 @@ void UploadHandler::add_routes(http::Router& router) {
 Task<http::Response> UploadHandler::start(Kind kind, http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  co_await services_.leases.use(*digest);
   if (co_await has_blob(*digest))
     co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
   auto upload = co_await services_.store.create_upload();
@@ -100,6 +101,7 @@ Task<http::Response> UploadHandler::start(Kind kind, http::Request& request) {
 Task<http::Response> UploadHandler::patch(Kind kind, http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  co_await services_.leases.use(*digest);
   if (co_await has_blob(*digest))
     co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
   auto range = parse_content_range(request.headers.get("Content-Range"));
@@ -138,6 +140,7 @@ Task<http::Response> UploadHandler::commit_duplicate(http::Request& request) {
 Task<http::Response> UploadHandler::commit(Kind kind, http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  co_await services_.leases.use(*digest);
   const std::string ns = api::param(request, "namespace");
   const std::string id = api::param(request, "uid");
   const Hold session = co_await acquire(id);

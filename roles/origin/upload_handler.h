@@ -11,6 +11,7 @@
 #include "krakend/io/clock.h"
 #include "krakend/io/condition.h"
 #include "krakend/storage/blob_store.h"
+#include "roles/origin/leases.h"
 #include "roles/origin/ranges.h"
 #include "roles/origin/replicator.h"
 #include "roles/origin/write_back.h"
@@ -27,6 +28,7 @@ class UploadHandler {
     storage::BlobStore& store;
     WriteBack& write_back;
     Replicator& replicator;
+    Leases& leases;
   };
   UploadHandler(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
 

@@ -7,14 +7,6 @@
 
 namespace krakend::proxy {
 
-namespace {
-
-/// Namespace of every blob that is pushed (contract http-api §1.11, quirk 9): the origins' backends are
-/// chosen by it.
-constexpr const char* push_namespace = "TODO";
-
-}  // namespace
-
 Task<Result<uint64_t>> OriginTransfer::stat(std::string repo, Digest digest) {
   auto size = co_await origins_.stat(std::move(repo), digest);
   if (size || size.error().code == Errc::not_found) co_return size;
@@ -62,8 +54,8 @@ Task<Result<void>> OriginTransfer::remove_tag(std::string repo, std::string tag)
 Task<Result<void>> OriginTransfer::remove_blob(std::string repo, Digest digest) {
   // Pushed blobs lie in the backend of the push namespace; ones from elsewhere may lie in that of the
   // repository.
-  std::vector<std::string> namespaces{push_namespace};
-  if (repo != push_namespace) namespaces.push_back(std::move(repo));
+  std::vector<std::string> namespaces{std::string(api::push_namespace)};
+  if (repo != api::push_namespace) namespaces.push_back(std::move(repo));
   auto erased = co_await origins_.erase(std::move(namespaces), digest);
   if (!erased) co_return erased;
   auto dropped = co_await drop_copy(digest);
@@ -100,8 +92,8 @@ Task<Result<void>> OriginTransfer::put_blob(std::string repo, Digest digest, sto
   }
   auto stored = co_await store_locally(digest, std::move(upload));
   if (!stored) co_return propagate(stored);
-  auto uploaded =
-      co_await origins_.upload(push_namespace, digest, stored->blob->file(), stored->blob->size());
+  auto uploaded = co_await origins_.upload(std::string(api::push_namespace), digest, stored->blob->file(),
+                                           stored->blob->size());
   if (uploaded) co_return uploaded;
   if (stored->created) {
     auto removed = co_await store_.remove(digest);

@@ -1,5 +1,6 @@
 #include "krakend/api/deletions.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "krakend/core/internal_tags.h"
@@ -10,17 +11,31 @@ namespace {
 constexpr Duration interval = 5min;
 constexpr int64_t jitter_percent = 20;
 
-std::string all_notes() {
-  return std::string(internal_tag_prefix) + "deleted";
-}
-
 std::string notes_of_day(std::chrono::sys_days day) {
   const std::chrono::year_month_day date(day);
-  return fmt::format("{}/{:04}-{:02}-{:02}", all_notes(), static_cast<int>(date.year()),
+  return fmt::format("{}/{:04}-{:02}-{:02}", deletion_notes_prefix(), static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
 }
 
 }  // namespace
+
+std::string deletion_notes_prefix() {
+  return std::string(internal_tag_prefix) + "deleted";
+}
+
+std::optional<std::chrono::sys_days> deletion_note_day(std::string_view name) {
+  const std::string prefix = deletion_notes_prefix() + "/";
+  constexpr size_t date_size = 10;
+  if (!name.starts_with(prefix) || name.size() < prefix.size() + date_size) return std::nullopt;
+  const std::string date(name.substr(prefix.size(), date_size));
+  int year = 0;
+  unsigned month = 0;
+  unsigned day = 0;
+  if (std::sscanf(date.c_str(), "%4d-%2u-%2u", &year, &month, &day) != 3) return std::nullopt;
+  const std::chrono::year_month_day written{std::chrono::year{year}, std::chrono::month{month},
+                                            std::chrono::day{day}};
+  return written.ok() ? std::optional(std::chrono::sys_days(written)) : std::nullopt;
+}
 
 std::string deletion_note(std::chrono::system_clock::time_point at, const Digest& digest) {
   return notes_of_day(std::chrono::floor<std::chrono::days>(at)) + ":" + digest.hex();
@@ -31,7 +46,7 @@ DeletionFeed::DeletionFeed(TagClient& tags, io::Clock& clock, io::Random& random
 
 Task<> DeletionFeed::run() {
   std::unordered_set<std::string> listed;
-  co_await read(all_notes(), listed);
+  co_await read(deletion_notes_prefix(), listed);
   for (;;) {
     seen_ = std::move(listed);
     listed.clear();

@@ -16,22 +16,6 @@ constexpr Duration passive_time = 5min;
 /// Names that list() collects before it gives up: some 100 MB.
 constexpr size_t max_names = 1'000'000;
 
-/// In a query '+' is a space; the other characters that path_escape leaves alone do no harm in a lone value
-/// but '&'.
-std::string query_escape(std::string_view text) {
-  std::string out;
-  for (const char c : path_escape(text)) {
-    if (c == '+') {
-      out += "%2B";
-    } else if (c == '&') {
-      out += "%26";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 /// The value of `offset` in the "next" link of a list; empty on the last page.
 std::string next_offset(std::string_view link) {
   const size_t question = link.find('?');

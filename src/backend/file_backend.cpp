@@ -96,7 +96,9 @@ class FileBackend final : public Backend {
       auto path = names_->path(name);
       if (!path) return propagate(path);
       if (auto removed = disk_.remove(*path); !removed) return removed;
-      return disk_.sync_dir(io::parent_path(*path));
+      if (auto synced = disk_.sync_dir(io::parent_path(*path)); !synced) return synced;
+      remove_empty_dirs(io::parent_path(*path));
+      return {};
     });
   }
 
@@ -116,6 +118,11 @@ class FileBackend final : public Backend {
   }
 
  private:
+  /// Pool.
+  void remove_empty_dirs(std::string dir) {
+    while (dir.size() > names_->base().size() && disk_.remove(dir)) dir = io::parent_path(dir);
+  }
+
   /// Pool: `fill` makes a temporary file, which then takes the object's name for good.
   template <class Fill>
   Result<void> place(const std::string& name, Fill fill) {
@@ -127,8 +134,12 @@ class FileBackend final : public Backend {
     if (auto made = io::make_dirs_durably(disk_, temporary_parent); !made) return made;
     if (auto made = io::make_dirs_durably(disk_, dir); !made) return made;
     (void)disk_.remove(temporary);
-    auto done = fill(temporary);
-    if (done) done = disk_.rename(temporary, *path);
+    const auto filled = fill(temporary);
+    auto done = filled ? disk_.rename(temporary, *path) : filled;
+    if (filled && !done && done.error().code == Errc::not_found) {
+      // A removal has taken the directory away again as an empty one.
+      if (auto made = io::make_dirs_durably(disk_, dir); made) done = disk_.rename(temporary, *path);
+    }
     // Renaming one of two links to the same file onto the other leaves both: the temporary one goes here.
     (void)disk_.remove(temporary);
     if (!done) return done;

@@ -35,6 +35,10 @@ ContentDigest ContentDigest::sha512_of(std::string_view data) {
   return sha.digest();
 }
 
+std::string alias_prefix() {
+  return std::string(internal_tag_prefix) + "sha512";
+}
+
 std::string alias_repository(const ContentDigest& alias) {
   return std::string(internal_tag_prefix) + std::string(alias.algorithm());
 }

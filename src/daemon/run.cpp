@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/gc_command.h"
 #include "daemon/options.h"
 #include "daemon/plan.h"
 #include "daemon/print_config.h"
@@ -75,11 +77,26 @@ int run_with(const Options& options) {
   return daemon.run();
 }
 
+int run_gc_with(const std::vector<std::string>& args) {
+  auto command = parse_gc(args);
+  if (!command) return complain(command.error(), wrong_usage);
+  if (const auto* text = std::get_if<std::string>(&*command)) {
+    fmt::print("{}", *text);
+    return 0;
+  }
+  return run_gc(std::get<GcCommand>(*command));
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
   tune_process();
-  Result<Command> command = parse_command_line({argv + std::min(argc, 1), argv + argc});
+  std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
+  if (!args.empty() && args.front() == "gc") {
+    args.erase(args.begin());
+    return run_gc_with(args);
+  }
+  Result<Command> command = parse_command_line(args);
   if (!command) return complain(command.error(), wrong_usage);
   if (command->text) {
     fmt::print("{}", *command->text);

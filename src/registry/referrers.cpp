@@ -131,6 +131,8 @@ Task<Result<std::string>> Referrers::load(std::string name, ContentDigest subjec
   if (!digest && digest.error().code == Errc::not_found) co_return std::string();
   if (!digest) co_return propagate(digest);
   auto opened = co_await transfer_.open(name, *digest);
+  // The garbage collector removes tag and index of a list that is not in use, one after the other.
+  if (!opened && opened.error().code == Errc::not_found) co_return std::string();
   if (!opened) co_return propagate(opened);
   co_return co_await store_.read(opened->content);
 }

@@ -149,6 +149,11 @@ Task<Result<bool>> BlobStore::persist(Digest digest) {
   co_return flag&&* flag == "true";
 }
 
+Task<Result<std::vector<Digest>>> BlobStore::list() {
+  const auto impl = impl_;
+  co_return co_await impl->loop.offload([&] { return list_entries(impl->disk, impl->options.cache_dir); });
+}
+
 std::string BlobStore::data_path(const Digest& digest) const {
   return in_dir(impl_->cache_entry(digest), data_name);
 }

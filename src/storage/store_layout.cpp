@@ -22,6 +22,38 @@ Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::s
   return disk.sync_dir(shard);
 }
 
+namespace {
+
+/// A directory that is not there, or no directory, has nothing in it.
+Result<std::vector<std::string>> names_in(io::Disk& disk, const std::string& dir) {
+  auto names = disk.list(dir);
+  if (names) return names;
+  const Errc code = names.error().code;
+  if (auto what = disk.stat(dir); code == Errc::not_found || (what && !what->directory))
+    return std::vector<std::string>();
+  return names;
+}
+
+}  // namespace
+
+Result<std::vector<Digest>> list_entries(io::Disk& disk, const std::string& root) {
+  std::vector<Digest> digests;
+  auto outer = names_in(disk, root);
+  if (!outer) return propagate(outer);
+  for (const auto& first : *outer) {
+    auto inner = names_in(disk, in_dir(root, first));
+    if (!inner) return propagate(inner);
+    for (const auto& second : *inner) {
+      auto entries = names_in(disk, in_dir(in_dir(root, first), second));
+      if (!entries) return propagate(entries);
+      for (const auto& name : *entries) {
+        if (auto digest = Digest::parse_hex(name)) digests.push_back(*digest);
+      }
+    }
+  }
+  return digests;
+}
+
 Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir) {
   auto text = io::read_file(disk, in_dir(dir, metainfo_name), max_metainfo_size);
   if (!text) return propagate(text);

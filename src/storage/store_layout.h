@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "krakend/core/digest.h"
 #include "krakend/io/disk.h"
@@ -31,6 +32,8 @@ std::string in_dir(const std::string& dir, std::string_view name);
 /// Moves a finished entry directory to its place and makes that durable. already_exists: something is there.
 /// Pool.
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to);
+/// Digests of the entries below `root`. Pool.
+Result<std::vector<Digest>> list_entries(io::Disk& disk, const std::string& root);
 Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir);
 
 }  // namespace krakend::storage

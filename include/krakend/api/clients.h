@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "krakend/cluster/hosts.h"
@@ -18,6 +19,10 @@
 #include "krakend/io/random.h"
 
 namespace krakend::api {
+
+/// Namespace of every blob that is pushed (contract http-api §1.11, quirk 9): the origins' backends are
+/// chosen by it.
+inline constexpr std::string_view push_namespace = "TODO";
 
 /// Typed calls to one origin (contract http-api §4). Error::http_status carries an unexpected status;
 /// not_found for 404, pending for 202, already_exists for 409.

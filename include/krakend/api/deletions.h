@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "krakend/api/clients.h"
@@ -16,6 +18,11 @@ namespace krakend::api {
 /// A deleted blob is gone at once from origins and backends. Those who only have copies (agents, other
 /// proxies) learn of it from a note at the build-index: a tag of our own, named after the day and the digest.
 std::string deletion_note(std::chrono::system_clock::time_point at, const Digest& digest);
+
+/// What all notes begin with.
+std::string deletion_notes_prefix();
+/// The day of a note, from its name; nullopt for other tags.
+std::optional<std::chrono::sys_days> deletion_note_day(std::string_view name);
 
 /// Reads the notes and drops the copies: all notes at the start, then every 5 min (± 20 %) those of today and
 /// yesterday (UTC). So a copy lives at most 6 min longer than its original, plus what its holder was down.

@@ -39,6 +39,8 @@ class ContentDigest {
 /// Repository, in the sense of the build-index, of the tags that lead from an alias to the SHA-256: the tag
 /// is the hex.
 std::string alias_repository(const ContentDigest& alias);
+/// What the tags of all aliases begin with.
+std::string alias_prefix();
 
 }  // namespace krakend
 

@@ -149,6 +149,8 @@ class BlobStore {
   /// The "not yet written back" flag (_persist) of a complete blob.
   Task<Result<void>> set_persist(Digest digest, bool persist);
   Task<Result<bool>> persist(Digest digest);
+  /// All complete blobs, in no order; 32 bytes of memory each.
+  Task<Result<std::vector<Digest>>> list();
   /// Path of a complete blob's data, for backends that link instead of copying.
   std::string data_path(const Digest& digest) const;
 

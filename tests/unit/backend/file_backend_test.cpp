@@ -54,6 +54,19 @@ TEST_CASE("file backend: a removal of the source leaves what was uploaded from i
   CHECK(take(run(world.loop(), world.backend().get("app:v1", 100))) == "content");
 }
 
+TEST_CASE("file backend: a removal leaves no empty directories, and nothing else goes with it") {
+  FileWorld world;
+  const auto tags = world.root() + "/docker/registry/v2/repositories/app/_manifests/tags";
+  take(run(world.loop(), world.backend().put("app:v1", "one")));
+  take(run(world.loop(), world.backend().put("app:v2", "two")));
+  take(run(world.loop(), world.backend().remove("app:v1")));
+  CHECK(take(world.disk().list(tags)) == std::vector<std::string>{"v2"});
+  take(run(world.loop(), world.backend().remove("app:v2")));
+  CHECK_FALSE(world.disk().stat(world.root() + "/docker/registry/v2/repositories/app"));
+  take(run(world.loop(), world.backend().put("app:v2", "again")));
+  CHECK(take(run(world.loop(), world.backend().get("app:v2", 100))) == "again");
+}
+
 TEST_CASE("file backend: what a killed process left half written is neither listed nor in the way") {
   FileWorld world;
   const auto left = world.root() + "/docker/registry/v2/repositories/.tmp";

@@ -26,6 +26,9 @@ struct MemoryWorld {
 TEST_CASE("blob store on a file system: uploads") {
   upload_contract<PosixWorld>();
 }
+TEST_CASE("blob store on a file system: uploads with an owner") {
+  owned_upload_contract<PosixWorld>();
+}
 TEST_CASE("blob store on a file system: removal") {
   removal_contract<PosixWorld>();
 }
@@ -34,6 +37,9 @@ TEST_CASE("blob store on a file system: partial blobs") {
 }
 TEST_CASE("blob store in memory: uploads") {
   upload_contract<MemoryWorld>();
+}
+TEST_CASE("blob store in memory: uploads with an owner") {
+  owned_upload_contract<MemoryWorld>();
 }
 TEST_CASE("blob store in memory: removal") {
   removal_contract<MemoryWorld>();
