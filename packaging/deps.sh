@@ -6,8 +6,8 @@ set -euo pipefail
 build=(g++ cmake ninja-build ccache lld pkg-config libasio-dev libcpp-httplib-dev nlohmann-json3-dev libcli11-dev
   libfmt-dev libspdlog-dev libssl-dev libyaml-cpp-dev libre2-dev libprotozero-dev libisal-dev libexpected-dev catch2)
 test=(skopeo curl python3 python3-pytest busybox-static
-  podman containerd runc)  # the other real clients of the end-to-end tests; their services are not used
-bench=(nginx-light curl openssl iproute2 procps python3)  # yardsticks, and a network namespace of their own
+  podman buildah umoci containerd runc docker.io)  # the other real clients; their services are not used
+bench=(nginx-light docker-registry curl openssl iproute2 procps python3)  # yardsticks, and a network namespace of their own
 
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build test)
@@ -31,5 +31,12 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 echo "deps: adding ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# Only the programs are wanted: no service of theirs may start here.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
 apt-get -qq update
 apt-get -qq install -y -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}" > /dev/null

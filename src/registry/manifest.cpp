@@ -196,7 +196,8 @@ Result<std::string> check_type(const Json& document, std::string_view content_ty
 std::vector<ContentDigest> digests_in(std::string_view text) {
   std::vector<ContentDigest> found;
   std::unordered_set<ContentDigest> seen;
-  for (const auto& [prefix, digits] : {std::pair<std::string_view, size_t>{"sha256:", 64}, {"sha512:", 128}}) {
+  for (const auto& [prefix, digits] :
+       {std::pair<std::string_view, size_t>{"sha256:", 64}, {"sha512:", 128}}) {
     for (size_t at = text.find(prefix); at != std::string_view::npos; at = text.find(prefix, at + 1)) {
       auto digest = ContentDigest::parse(text.substr(at, prefix.size() + digits));
       if (digest && seen.insert(*digest).second) found.push_back(*digest);
@@ -236,6 +237,16 @@ std::optional<std::string> manifest_media_type(std::string_view json) {
   // The value becomes a header field: nothing that could end the line may pass.
   const bool printable = std::all_of(type.begin(), type.end(), [](char c) { return c > ' ' && c < 127; });
   return printable ? type : std::string("application/json");
+}
+
+std::optional<ContentDigest> manifest_subject(std::string_view json) {
+  constexpr std::string_view key = "subject";
+  if (json.find(key) == std::string_view::npos) return std::nullopt;
+  const auto document = parse_object(json);
+  const Json* subject = document ? member(*document, key) : nullptr;
+  if (subject == nullptr) return std::nullopt;
+  auto digest = descriptor_digest(*subject, key);
+  return digest ? std::optional(*digest) : std::nullopt;
 }
 
 }  // namespace krakend::registry

@@ -71,6 +71,14 @@ Task<Result<Digest>> ManifestEndpoint::resolve(Target target) {
   co_return digest;
 }
 
+Task<Result<bool>> ManifestEndpoint::belongs(const Target& target, Digest digest, const std::string& text) {
+  if (!target.named || !transfer_.writable()) co_return true;
+  const auto subject = co_await loop_.offload([&] { return manifest_subject(text); });
+  if (!subject) co_return true;
+  std::vector<ContentDigest> names{*target.named, ContentDigest(digest)};
+  co_return co_await referrers_.lists(target.name, *subject, std::move(names));
+}
+
 Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target) {
   const std::string detail = unknown_detail(target);
   auto digest = co_await resolve(target);
@@ -89,6 +97,13 @@ Task<http::Response> ManifestEndpoint::get(http::Request& request, Target target
   const auto type = co_await loop_.offload([&] { return manifest_media_type(*document); });
   if (!type) {
     co_return registry_error(404, code::manifest_unknown, fmt::format("{} is not a manifest", digest->str()),
+                             detail);
+  }
+  auto belonging = co_await belongs(target, *digest, *text);
+  if (!belonging) co_return transfer_error(belonging.error(), code::manifest_unknown, detail);
+  if (!*belonging) {
+    co_return registry_error(404, code::manifest_unknown,
+                             fmt::format("{} was not pushed to repository {}", digest->str(), target.name),
                              detail);
   }
   response.headers.set("Content-Type", *type);

@@ -42,6 +42,9 @@ class ManifestEndpoint {
  private:
   /// The digest, looked up when the target is a tag.
   Task<Result<Digest>> resolve(Target target);
+  /// Content is shared by all repositories, but a referrer belongs to those that it was pushed to: a client that
+  /// copies it to another one must not find it there already and leave it out of the list.
+  Task<Result<bool>> belongs(const Target& target, Digest digest, const std::string& text);
   /// What PUT needs of the body, computed in one go on the pool.
   struct Inspected {
     Digest digest;

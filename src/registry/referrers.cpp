@@ -160,6 +160,17 @@ Task<http::Response> Referrers::list(http::Request& request, std::string name, C
   co_return response;
 }
 
+Task<Result<bool>> Referrers::lists(std::string name, ContentDigest subject,
+                                    std::vector<ContentDigest> names) {
+  auto text = co_await load(std::move(name), subject);
+  if (!text) co_return propagate(text);
+  const std::string* index = &*text;
+  const std::vector<ContentDigest>* wanted = &names;
+  auto without = co_await loop_.offload([&] { return remove_referrer(*index, *wanted); });
+  if (!without) co_return propagate(without);
+  co_return without->has_value();
+}
+
 Task<Result<void>> Referrers::add(std::string name, ContentDigest subject, Referrer referrer) {
   const auto added = std::make_shared<const Referrer>(std::move(referrer));
   Change adding = [added](std::string_view index) { return add_referrer(index, *added); };

@@ -54,6 +54,8 @@ class Referrers {
 
   /// GET /v2/<name>/referrers/<digest>[?artifactType=…][&n=…][&last=…]; nothing known is an empty index.
   Task<http::Response> list(http::Request& request, std::string name, ContentDigest subject);
+  /// Whether a manifest is on the list, by any of its names.
+  Task<Result<bool>> lists(std::string name, ContentDigest subject, std::vector<ContentDigest> names);
   /// Adds a referrer that is stored already. One change at a time: each reads the index that the last one
   /// wrote.
   Task<Result<void>> add(std::string name, ContentDigest subject, Referrer referrer);

@@ -1,5 +1,6 @@
 """OCI image layouts made without a network."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -20,25 +21,53 @@ def layer_tar(name, size):
     return layer.getvalue()
 
 
-def write_layout(path, layers=None, tag="v1"):
-    """An image of the given tar layers (default: one of 20 MiB); returns the digest of its manifest."""
-    blobs = path / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
+class Layout:
+    """An OCI image layout that is being written."""
 
-    def put(data):
+    def __init__(self, path):
+        self.path = path
+        self.blobs = path / "blobs" / "sha256"
+        self.blobs.mkdir(parents=True)
+        self.tags = []
+        (path / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+
+    def put(self, data):
         digest = hashlib.sha256(data).hexdigest()
-        (blobs / digest).write_bytes(data)
+        (self.blobs / digest).write_bytes(data)
         return {"digest": f"sha256:{digest}", "size": len(data)}
 
-    refs = [put(layer) for layer in layers or [layer_tar("random", 20 * MIB)]]
-    config = put(json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                             "rootfs": {"type": "layers", "diff_ids": [ref["digest"] for ref in refs]}}).encode())
-    manifest = put(json.dumps({
-        "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
-        "config": {"mediaType": OCI + "config.v1+json", **config},
-        "layers": [{"mediaType": OCI + "layer.v1.tar", **ref} for ref in refs]}).encode())
-    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [
-        {"mediaType": OCI + "manifest.v1+json", **manifest,
-         "annotations": {"org.opencontainers.image.ref.name": tag}}]}))
-    (path / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
-    return manifest["digest"]
+    def put_json(self, media_type, document):
+        return {"mediaType": media_type, **self.put(json.dumps(document).encode())}
+
+    def put_image(self, layers, architecture="amd64", compressed=False):
+        """Descriptor of an image of the given tar layers."""
+        refs = [self.put(gzip.compress(layer, 1, mtime=0) if compressed else layer) for layer in layers]
+        diff_ids = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
+        layer_type = OCI + "layer.v1.tar" + ("+gzip" if compressed else "")
+        config = self.put_json(OCI + "config.v1+json", {
+            "architecture": architecture, "os": "linux", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        return self.put_json(OCI + "manifest.v1+json", {
+            "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json", "config": config,
+            "layers": [{"mediaType": layer_type, **ref} for ref in refs]})
+
+    def tag(self, descriptor, tag):
+        self.tags.append({**descriptor, "annotations": {"org.opencontainers.image.ref.name": tag}})
+        (self.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self.tags}))
+        return descriptor["digest"]
+
+
+def write_layout(path, layers=None, tag="v1", compressed=False):
+    """An image of the given tar layers (default: one of 20 MiB); returns the digest of its manifest."""
+    layout = Layout(path)
+    return layout.tag(layout.put_image(layers or [layer_tar("random", 20 * MIB)], compressed=compressed), tag)
+
+
+def write_index_layout(path, tag="multi"):
+    """An index of two images, for two architectures, with compressed layers; returns its digest."""
+    layout = Layout(path)
+    shared = layer_tar("shared", MIB)
+    manifests = [{**layout.put_image([shared, layer_tar(architecture, MIB)], architecture, True),
+                  "platform": {"os": "linux", "architecture": architecture}} for architecture in ("amd64", "arm64")]
+    return layout.tag(layout.put_json(OCI + "index.v1+json", {
+        "schemaVersion": 2, "mediaType": OCI + "index.v1+json", "manifests": manifests}), tag)

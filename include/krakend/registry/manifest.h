@@ -49,4 +49,7 @@ std::vector<ContentDigest> digests_in(std::string_view text);
 /// "manifests", else OCI manifest. nullopt when the text is no JSON object.
 std::optional<std::string> manifest_media_type(std::string_view json);
 
+/// The subject of a stored manifest; nullopt when it has none that is valid.
+std::optional<ContentDigest> manifest_subject(std::string_view json);
+
 }  // namespace krakend::registry

@@ -78,6 +78,22 @@ TEST_CASE("referrers are listed with type and annotations, of a subject that doe
   CHECK(registry.notes(referrers_path + "?artifactType=none").empty());
 }
 
+TEST_CASE("a referrer that another repository has is not found here until it is pushed here") {
+  Stage registry;
+  const std::string manifest = referrer("text/plain", "1");
+  registry.push(manifest);
+  const std::string there = "/v2/lib/a/manifests/" + Digest::of(manifest).str();
+  const std::string here = "/v2/lib/b/manifests/" + Digest::of(manifest).str();
+  CHECK(registry.head(there).status == 200);
+  CHECK(registry.head(here).status == 404);
+  CHECK(registry.get(here).code() == "MANIFEST_UNKNOWN");
+  CHECK(registry.send("PUT", here, manifest, {{"Content-Type", json_type}}).status == 201);
+  CHECK(registry.head(here).status == 200);
+  CHECK(registry.notes("/v2/lib/b/referrers/" + subject_digest.str()) == Notes{"1"});
+  registry.transfer->read_write = false;
+  CHECK(registry.head("/v2/lib/c/manifests/" + Digest::of(manifest).str()).status == 200);
+}
+
 TEST_CASE("referrers in pages") {
   Stage registry;
   for (const char* note : {"1", "2", "3", "4", "5"}) registry.push(referrer("application/spdx+json", note));
