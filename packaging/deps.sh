@@ -7,7 +7,7 @@ build=(g++ cmake ninja-build ccache lld pkg-config libasio-dev libcpp-httplib-de
   libfmt-dev libspdlog-dev libssl-dev libyaml-cpp-dev libre2-dev libprotozero-dev libisal-dev libexpected-dev catch2)
 test=(skopeo curl python3 python3-pytest busybox-static
   podman buildah umoci containerd runc docker.io)  # the other real clients; their services are not used
-bench=(nginx-light docker-registry curl openssl iproute2 procps python3)  # yardsticks, and a network namespace of their own
+bench=(nginx-light docker-registry wrk hey skopeo curl openssl iproute2 procps python3)  # yardsticks, and a network namespace of their own
 
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build test)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import registry_bench
 import rig
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -24,7 +25,7 @@ REPO = "bench/blob"
 class Bench:
     def __init__(self, args, folder):
         self.args = args
-        self.folder = folder
+        self.folder = FolderPath(folder)
         self.agents = []
         self.agents_made = 0
         self.file = rig.random_file(os.path.join(folder, "blob"), args.size * rig.MIB)
@@ -197,11 +198,13 @@ class FolderPath(str):
     """The two operations of a path that the cluster helpers use."""
 
     def __truediv__(self, name):
-        return os.path.join(self, name)
+        return FolderPath(os.path.join(self, name))
 
 
 BENCHES = {"warm-get": Bench.warm_get, "cold-pull": Bench.cold_pull, "four-agents": Bench.four_agents,
-           "small-blobs": Bench.small_blobs, "idle-memory": Bench.idle_memory}
+           "small-blobs": Bench.small_blobs, "idle-memory": Bench.idle_memory,
+           "small-requests": registry_bench.small_requests, "push": registry_bench.push,
+           "idle-connections": registry_bench.idle_connections}
 
 
 def main():

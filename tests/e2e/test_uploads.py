@@ -118,3 +118,56 @@ def test_uploads_that_nobody_goes_on_with_go(tmp_path):
     assert process.request("proxy registry", "GET", location)[0] == 404
     assert os.listdir(os.path.join(process.data_dir, "upload")) == []
     process.stop()
+
+
+def test_two_uploads_of_one_digest_at_once(registry):
+    data = os.urandom(4 * MIB)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    connections = []
+    for location in (begin(registry), begin(registry)):
+        connection = http.client.HTTPConnection(*registry.ports["proxy registry"], timeout=60)
+        connection.putrequest("PUT", f"{location}&digest={digest}")
+        connection.putheader("Content-Length", str(len(data)))
+        connection.endheaders(data[:MIB])
+        connections.append(connection)
+    for connection in connections:
+        connection.send(data[MIB:])
+    for connection in connections:
+        assert connection.getresponse().status == 201
+        connection.close()
+    assert registry.request("proxy registry", "GET", f"/v2/t/app/blobs/{digest}")[2] == data
+    assert os.listdir(os.path.join(registry.data_dir, "upload")) == []
+
+
+def test_an_empty_blob_and_what_exists_already(registry):
+    for data in (b"", b"hello"):
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        for _ in range(2):
+            status, _, body = registry.request("proxy registry", "PUT", f"{begin(registry)}&digest={digest}", data)
+            assert status == 201, body
+        status, headers, body = registry.request("proxy registry", "GET", f"/v2/t/app/blobs/{digest}")
+        assert (status, body, headers["Content-Length"]) == (200, data, str(len(data)))
+
+
+def test_a_client_that_expects_100_continue(registry):
+    data = os.urandom(MIB)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    connection = socket.create_connection(registry.ports["proxy registry"], timeout=60)
+    connection.sendall(f"PUT {begin(registry)}&digest={digest} HTTP/1.1\r\nHost: r\r\nContent-Length: {MIB}\r\n"
+                       "Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
+    assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+    connection.sendall(data)
+    answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    connection.close()
+
+
+def test_urls_for_a_client_behind_a_reverse_proxy(tmp_path):
+    config = tmp_path / "herd.yaml"
+    config.write_text("proxy:\n  registry: {trusted_proxies: [127.0.0.0/8]}\n")
+    process = herd(tmp_path, f"--config={config}", "--listen-address=127.0.0.1")
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "registry.example", "X-Forwarded-Prefix": "/hub"}
+    location = process.request("proxy registry", "POST", UPLOADS, headers=headers)[1]["Location"]
+    assert location.startswith(f"https://registry.example/hub{UPLOADS}")
+    assert begin(process).startswith(UPLOADS)
+    process.stop()
