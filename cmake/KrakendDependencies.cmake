@@ -39,3 +39,8 @@ find_package(yaml-cpp REQUIRED)
 find_library(ISAL_LIBRARY isal REQUIRED)
 add_library(isal INTERFACE IMPORTED)
 target_link_libraries(isal INTERFACE ${ISAL_LIBRARY})
+
+find_package(SQLiteCpp REQUIRED)
+find_library(SQLITE3_LIBRARY sqlite3 REQUIRED)
+add_library(sqlite3 INTERFACE IMPORTED)
+target_link_libraries(sqlite3 INTERFACE ${SQLITE3_LIBRARY})

@@ -167,6 +167,8 @@ Task<http::Response> BlobHandler::remove(http::Request& request) {
 Task<http::Response> BlobHandler::erase(http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
+  auto forgotten = co_await services_.write_back.forget(*digest);
+  if (!forgotten) co_return api::error_with_status(500, forgotten.error());
   bool found = false;
   if (auto backend = services_.backends.find(api::param(request, "namespace"))) {
     auto removed = co_await (*backend)->remove(digest->hex());

@@ -12,6 +12,7 @@
 #include "krakend/storage/blob_store.h"
 #include "roles/origin/blob_refresher.h"
 #include "roles/origin/leases.h"
+#include "roles/origin/write_back.h"
 
 namespace krakend::origin {
 
@@ -25,6 +26,7 @@ class BlobHandler {
     p2p::Engine& engine;
     const cluster::HashRing& ring;
     Leases& leases;
+    WriteBack& write_back;
   };
   BlobHandler(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
 

@@ -2,12 +2,17 @@
 
 #include <utility>
 
+#include "krakend/core/units.h"
 #include "roles/origin/origin.h"
 
 namespace krakend::origin {
 
-BlobRefresher::BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log)
-    : services_(services), piece_lengths_(std::move(piece_lengths)), log_(std::move(log)) {}
+BlobRefresher::BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths,
+                             uint64_t size_limit, Logger log)
+    : services_(services),
+      piece_lengths_(std::move(piece_lengths)),
+      size_limit_(size_limit),
+      log_(std::move(log)) {}
 
 Result<backend::BackendPtr> BlobRefresher::backend_for(const std::string& ns) const {
   auto found = services_.backends.find(ns);
@@ -29,6 +34,10 @@ Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest) {
   if (!backend) co_return propagate(backend);
   auto size = co_await (*backend)->stat(digest.hex());
   if (!size) co_return propagate(size);
+  if (size_limit_ != 0 && *size > size_limit_) {
+    co_return fail(Errc::internal, "{} blob exceeds size limit of {}", format_size(*size),
+                   format_size(size_limit_));
+  }
 
   // Another request may have started it during the stat.
   const auto started = fetches_.find(digest);

@@ -29,7 +29,9 @@ class BlobRefresher {
     const backend::Backends& backends;
     Replicator& replicator;
   };
-  BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
+  /// A blob of more than `size_limit` bytes is not fetched; 0: no limit.
+  BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths, uint64_t size_limit,
+                Logger log);
 
   /// How long a request waits for a running fetch before it is told to ask again: small blobs come in one
   /// round trip.
@@ -69,6 +71,7 @@ class BlobRefresher {
 
   Services services_;
   const std::map<uint64_t, uint64_t> piece_lengths_;
+  const uint64_t size_limit_;
   Logger log_;
   std::unordered_map<Digest, FetchPtr> fetches_;
   std::unordered_map<Digest, Failure> failures_;

@@ -104,6 +104,12 @@ Task<Result<uint64_t>> CollectionHandler::freeze_one(const api::CollectionReques
   auto size = co_await size_of(request, digest);
   if (!size) co_return size;
   auto persist = co_await services_.store.persist(digest);
+  if (persist && *persist) {
+    // Mostly another owner has written it back long ago, and this one only waits for its turn to see that.
+    auto finished = co_await services_.write_back.finish(digest);
+    if (!finished) co_return fail(Errc::conflict, "not written back yet: {}", finished.error().message);
+    persist = co_await services_.store.persist(digest);
+  }
   if (!persist) co_return propagate(persist);
   if (*persist) co_return fail(Errc::conflict, "not written back yet");
   // Nothing may come between these looks and the freeze.

@@ -15,6 +15,7 @@
 #include "krakend/storage/blob_store.h"
 #include "roles/origin/blob_refresher.h"
 #include "roles/origin/leases.h"
+#include "roles/origin/write_back.h"
 
 namespace krakend::origin {
 
@@ -30,6 +31,7 @@ class CollectionHandler {
     p2p::Engine& engine;
     const cluster::HashRing& ring;
     Leases& leases;
+    WriteBack& write_back;
   };
   CollectionHandler(Services services, Logger log) : services_(services), log_(std::move(log)) {}
 

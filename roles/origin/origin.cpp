@@ -35,7 +35,8 @@ p2p::EngineSelf as_origin(p2p::EngineSelf self) {
 }  // namespace
 
 struct Origin::Impl {
-  Impl(api::Services s, storage::BlobStore& store, backend::Backends& backends, OriginOptions o)
+  Impl(api::Services s, storage::BlobStore& store, backend::Backends& backends, retry::TaskTable& table,
+       OriginOptions o)
       : services(std::move(s)),
         options(std::move(o)),
         log(services.log.module("origin")),
@@ -45,15 +46,18 @@ struct Origin::Impl {
              [this](const std::string& host) { return health.healthy(host); }),
         engine({services.loop, services.clock, services.random, services.net, store}, as_origin(options.p2p),
                options.scheduler, nullptr, services.log.module("p2p")),
-        write_back({services.loop, services.clock, store, backends}, log),
-        replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self, log),
+        write_back({services.loop, services.clock, services.random, tasks, store, backends, table},
+                   options.write_back, log),
+        replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self,
+                   options.write_back_stagger, log),
         refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths,
-                  log),
+                  options.refresh_size_limit, log),
         leases(services.loop, services.clock),
         uploads({services.loop, services.clock, store, write_back, replicator, leases}, options.piece_lengths,
                 log),
-        blobs({store, refresher, backends, engine, ring, leases}, options.piece_lengths, log),
-        collection({services.loop, tasks, store, refresher, backends, engine, ring, leases}, log) {}
+        blobs({store, refresher, backends, engine, ring, leases, write_back}, options.piece_lengths, log),
+        collection({services.loop, tasks, store, refresher, backends, engine, ring, leases, write_back},
+                   log) {}
 
   http::Router router();
   Task<http::Response> alive(http::Request& request);
@@ -79,8 +83,8 @@ struct Origin::Impl {
 };
 
 Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends,
-               OriginOptions options)
-    : impl_(std::make_unique<Impl>(std::move(services), store, backends, std::move(options))) {}
+               retry::TaskTable& write_backs, OriginOptions options)
+    : impl_(std::make_unique<Impl>(std::move(services), store, backends, write_backs, std::move(options))) {}
 Origin::~Origin() = default;
 
 Result<Origin::Bound> Origin::start() {
@@ -89,6 +93,7 @@ Result<Origin::Bound> Origin::start() {
         Errc::invalid_argument,
         "this origin is not in its own ring: add \"{}\" to cluster.static, or name it as it stands there",
         impl_->options.self);
+  if (auto started = impl_->write_back.start(); !started) return propagate(started);
   Bound bound;
   http::ListenOptions listen;
   listen.name = "blobserver";
@@ -108,6 +113,7 @@ Result<Origin::Bound> Origin::start() {
 Task<> Origin::stop() {
   impl_->stopping = true;
   co_await impl_->tasks.stop();
+  co_await impl_->write_back.stop();
   co_await impl_->engine.stop();
 }
 

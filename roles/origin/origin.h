@@ -8,6 +8,7 @@
 #include "krakend/api/services.h"
 #include "krakend/backend/backend.h"
 #include "krakend/p2p/engine.h"
+#include "krakend/retry/retry_queue.h"
 #include "krakend/storage/blob_store.h"
 
 namespace krakend::origin {
@@ -23,6 +24,11 @@ struct OriginOptions {
   std::map<uint64_t, uint64_t> piece_lengths{{0, 4 * MiB}};
   std::string zone;
   std::string cluster_name;
+  retry::RetryQueueOptions write_back{};
+  /// The i-th other owner of a pushed blob waits i times this before it writes the blob back too.
+  Duration write_back_stagger = 30min;
+  /// A blob of more bytes is not fetched from its backend; 0: no limit.
+  uint64_t refresh_size_limit = 0;
   p2p::EngineSelf p2p;
   p2p::EngineOptions scheduler;
 };
@@ -34,8 +40,9 @@ uint64_t piece_length_for(const std::map<uint64_t, uint64_t>& piece_lengths, uin
 /// http-api §4).
 class Origin {
  public:
+  /// `write_backs` holds what is still to be written back, over restarts.
   Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends,
-         OriginOptions options);
+         retry::TaskTable& write_backs, OriginOptions options);
   ~Origin();
   struct Bound {
     io::Address http;

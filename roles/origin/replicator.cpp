@@ -8,15 +8,16 @@
 namespace krakend::origin {
 namespace {
 
-/// duplicate_write_back_stagger: the i-th receiver waits i times this before it writes back.
-constexpr Duration write_back_stagger = 30min;
 /// Receivers at once; owners of a digest are max_replica, usually 3.
 constexpr size_t parallel_copies = 8;
 
 }  // namespace
 
-Replicator::Replicator(Services services, std::string self, Logger log)
-    : services_(services), self_(std::move(self)), log_(std::move(log)) {}
+Replicator::Replicator(Services services, std::string self, Duration write_back_stagger, Logger log)
+    : services_(services),
+      self_(std::move(self)),
+      write_back_stagger_(write_back_stagger),
+      log_(std::move(log)) {}
 
 std::vector<std::string> Replicator::others(const Digest& digest) const {
   std::vector<std::string> hosts = services_.ring.locations(digest);
@@ -35,7 +36,7 @@ Task<> Replicator::duplicate(std::string ns, Digest digest) {
   services_.random.shuffle(hosts);
   const size_t count = hosts.size();
   std::function<Task<>(size_t)> work = [this, hosts = std::move(hosts), ns, blob = *blob](size_t i) {
-    return duplicate_to(hosts[i], ns, blob, write_back_stagger * static_cast<int64_t>(i + 1));
+    return duplicate_to(hosts[i], ns, blob, write_back_stagger_ * static_cast<int64_t>(i + 1));
   };
   co_await io::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
 }

@@ -25,7 +25,8 @@ class Replicator {
     storage::BlobStore& store;
     const cluster::HashRing& ring;
   };
-  Replicator(Services services, std::string self, Logger log);
+  /// The i-th receiver of a pushed blob waits i times `write_back_stagger` before it writes it back too.
+  Replicator(Services services, std::string self, Duration write_back_stagger, Logger log);
 
   /// A freshly pushed blob: the receivers write it back too, staggered (contract http-api §4.7 step 4, §4.8).
   Task<> duplicate(std::string ns, Digest digest);
@@ -40,6 +41,7 @@ class Replicator {
 
   Services services_;
   const std::string self_;
+  const Duration write_back_stagger_;
   Logger log_;
 };
 

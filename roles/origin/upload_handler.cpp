@@ -14,10 +14,15 @@ namespace krakend::origin {
 namespace {
 
 constexpr uint64_t max_commit_body = 4 * KiB;
+/// Of a staggered write-back.
+constexpr Duration delay_max = 24h;
 constexpr Duration expire_interval = 5min;
 /// Bytes behind the announced range that are read and ignored before the body is refused (contract http-api
 /// §4.7).
 constexpr uint64_t max_surplus = 64 * KiB;
+
+/// Of an origin that is full, or behind with its write-back.
+constexpr const char* retry_after_seconds = "5";
 
 /// Passes on the first `length` bytes and drops the rest.
 class PrefixSink final : public io::ByteSink {
@@ -38,7 +43,9 @@ class PrefixSink final : public io::ByteSink {
 /// 500 as the reference answers, but 503 where another origin may have more luck: clients fail over on that.
 http::Response storage_error(const Error& error) {
   const bool elsewhere = error.code == Errc::no_space || error.code == Errc::unavailable;
-  return api::error_with_status(elsewhere ? 503 : 500, error);
+  http::Response response = api::error_with_status(elsewhere ? 503 : 500, error);
+  if (elsewhere) response.headers.set("Retry-After", retry_after_seconds);
+  return response;
 }
 
 }  // namespace
@@ -131,13 +138,18 @@ Task<http::Response> UploadHandler::write_chunk(storage::UploadPtr upload, ByteR
 Task<http::Response> UploadHandler::commit_duplicate(http::Request& request) {
   auto body = co_await request.body->text(max_commit_body);
   if (!body) co_return api::error_with_status(500, body.error());
-  // The delay staggers write-backs that may wait; here the blob is in the backend before the answer.
-  if (!nlohmann::json::parse(*body, nullptr, false).is_object())
+  const auto document = nlohmann::json::parse(*body, nullptr, false);
+  if (!document.is_object())
     co_return http::text_response(500, "decode body: expected a JSON object with \"Delay\"");
-  co_return co_await commit(Kind::duplicate, request);
+  Duration delay{0};
+  for (const auto& [key, value] : document.items()) {
+    const bool named = key == "Delay" || key == "delay" || key == "DELAY";
+    if (named && value.is_number_integer()) delay = Duration(value.get<Duration::rep>());
+  }
+  co_return co_await commit(Kind::duplicate, request, std::clamp<Duration>(delay, 0s, delay_max));
 }
 
-Task<http::Response> UploadHandler::commit(Kind kind, http::Request& request) {
+Task<http::Response> UploadHandler::commit(Kind kind, http::Request& request, Duration delay) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
   co_await services_.leases.use(*digest);
@@ -155,13 +167,13 @@ Task<http::Response> UploadHandler::commit(Kind kind, http::Request& request) {
     co_return http::text_response(500, "move upload file to cache: verify digest: " + blob.error().message);
   if (!blob) co_return storage_error(blob.error());
   log_.info("{} committed, {} bytes, namespace {}", digest->str(), (*blob)->size(), ns);
-  co_return co_await after_commit(kind, ns, *digest);
+  co_return co_await after_commit(kind, ns, *digest, delay);
 }
 
-Task<http::Response> UploadHandler::after_commit(Kind kind, std::string ns, Digest digest) {
+Task<http::Response> UploadHandler::after_commit(Kind kind, std::string ns, Digest digest, Duration delay) {
   if (kind != Kind::transfer) {
-    auto written = co_await services_.write_back.write(ns, digest);
-    if (!written) co_return api::error_with_status(500, written.error());
+    auto queued = co_await services_.write_back.add(ns, digest, delay);
+    if (!queued) co_return storage_error(queued.error());
   }
   if (kind == Kind::cluster) co_await services_.replicator.duplicate(ns, digest);
   co_return http::text_response(200);
@@ -169,8 +181,8 @@ Task<http::Response> UploadHandler::after_commit(Kind kind, std::string ns, Dige
 
 Task<http::Response> UploadHandler::conflict(Kind kind, std::string ns, Digest digest) {
   if (kind == Kind::cluster) {
-    auto written = co_await services_.write_back.write(ns, digest);
-    if (!written) co_return api::error_with_status(500, written.error());
+    auto queued = co_await services_.write_back.ensure(ns, digest);
+    if (!queued) co_return storage_error(queued.error());
   }
   co_return http::text_response(409);
 }

@@ -68,9 +68,10 @@ class UploadHandler {
 
   Task<http::Response> start(Kind kind, http::Request& request);
   Task<http::Response> patch(Kind kind, http::Request& request);
-  Task<http::Response> commit(Kind kind, http::Request& request);
+  /// `delay` is that of the write-back.
+  Task<http::Response> commit(Kind kind, http::Request& request, Duration delay = Duration::zero());
   Task<http::Response> write_chunk(storage::UploadPtr upload, ByteRange range, http::Request& request);
-  Task<http::Response> after_commit(Kind kind, std::string ns, Digest digest);
+  Task<http::Response> after_commit(Kind kind, std::string ns, Digest digest, Duration delay);
   /// The 409 of a blob that is there already, with its side effect.
   Task<http::Response> conflict(Kind kind, std::string ns, Digest digest);
   Task<bool> has_blob(Digest digest);

@@ -2,33 +2,85 @@
 
 #include <utility>
 
+#include "krakend/api/clients.h"
+
 namespace krakend::origin {
 
-WriteBack::WriteBack(Services services, Logger log)
-    : services_(services), log_(std::move(log)), flights_(services.loop, services.clock, {}) {}
+WriteBack::WriteBack(Services services, retry::RetryQueueOptions options, Logger log)
+    : services_(services),
+      log_(log.module("write-back")),
+      queue_(
+          {services.loop, services.clock, services.random, services.table}, options,
+          [this](retry::RetryTask task) { return execute(std::move(task)); }, log_) {}
 
-Task<Result<void>> WriteBack::write(std::string ns, Digest digest) {
-  std::function<Task<Result<bool>>()> once = [this, ns, digest] { return write_once(ns, digest); };
-  auto done = co_await flights_.get(digest.hex() + ns, once);
-  if (!done) co_return propagate(done);
-  co_return Result<void>{};
+Result<void> WriteBack::start() {
+  if (auto loaded = queue_.load(); !loaded) return loaded;
+  services_.tasks.spawn(queue_.run(), "write-back");
+  services_.tasks.spawn(adopt_flagged(), "write-back of flagged blobs");
+  return {};
 }
 
-Task<Result<bool>> WriteBack::write_once(std::string ns, Digest digest) {
-  auto copied = co_await copy(ns, digest);
-  if (!copied) {
-    log_.error("write-back of {} failed: {}", digest.str(), copied.error().message);
-    auto flagged = co_await services_.store.set_persist(digest, true);
-    if (!flagged)
-      log_.warn("{} cannot be protected from deletion: {}", digest.str(), flagged.error().message);
-    co_return fail(copied.error().code, "write back {}: {}", digest.str(), copied.error().message);
+Task<> WriteBack::adopt_flagged() {
+  auto digests = co_await services_.store.list();
+  if (!digests) {
+    log_.warn("blobs that wait for write-back are not looked for: {}", digests.error().message);
+    co_return;
   }
-  auto flagged = co_await services_.store.persist(digest);
-  if (flagged && *flagged) {
+  for (const Digest& digest : *digests) {
+    auto flagged = co_await services_.store.persist(digest);
+    if (!flagged || !*flagged || queue_.has(digest.hex())) continue;
+    log_.warn("{} was to be written back, but nobody remembers where to: taken for a pushed one",
+              digest.str());
+    retry::RetryTask task{std::string(api::push_namespace), digest.hex()};
+    auto added = co_await queue_.add(std::move(task));
+    if (!added) log_.warn("{}: {}", digest.str(), added.error().message);
+  }
+}
+
+Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay) {
+  if (auto backend = services_.backends.find(ns); !backend) {
+    log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
+    co_return Result<void>{};
+  }
+  auto flagged = co_await services_.store.set_persist(digest, true);
+  if (!flagged) co_return flagged;
+  retry::RetryTask task{std::move(ns), digest.hex(), delay};
+  auto added = co_await queue_.add(std::move(task));
+  if (!added && !queue_.has(digest.hex())) {
     auto cleared = co_await services_.store.set_persist(digest, false);
     if (!cleared) log_.warn("{} stays protected from deletion: {}", digest.str(), cleared.error().message);
   }
-  co_return true;
+  co_return added;
+}
+
+Task<Result<void>> WriteBack::ensure(std::string ns, Digest digest) {
+  auto backend = services_.backends.find(ns);
+  if (backend) {
+    auto there = co_await (*backend)->stat(digest.hex());
+    if (there) co_return Result<void>{};
+  }
+  co_return co_await add(std::move(ns), digest, Duration::zero());
+}
+
+Task<Result<void>> WriteBack::finish(Digest digest) {
+  return queue_.run_now(digest.hex());
+}
+
+Task<Result<void>> WriteBack::forget(Digest digest) {
+  return queue_.forget(digest.hex());
+}
+
+Task<Result<void>> WriteBack::execute(retry::RetryTask task) {
+  auto digest = Digest::parse_hex(task.name);
+  if (!digest) {
+    log_.error("\"{}\" is no digest: nothing can be written back", task.name);
+    co_return Result<void>{};
+  }
+  auto copied = co_await copy(task.ns, *digest);
+  if (!copied) co_return copied;
+  auto cleared = co_await services_.store.set_persist(*digest, false);
+  if (!cleared && cleared.error().code == Errc::not_found) co_return Result<void>{};
+  co_return cleared;
 }
 
 Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
@@ -40,8 +92,15 @@ Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
   auto there = co_await (*backend)->stat(digest.hex());
   if (there) co_return Result<void>{};
   auto blob = co_await services_.store.open(digest);
+  if (!blob && blob.error().code == Errc::not_found) {
+    log_.error("{} cannot be written back: it is gone from the cache", digest.str());
+    co_return Result<void>{};
+  }
   if (!blob) co_return propagate(blob);
-  co_return co_await (*backend)->upload(digest.hex(), (*blob)->file(), services_.store.data_path(digest));
+  auto uploaded =
+      co_await (*backend)->upload(digest.hex(), (*blob)->file(), services_.store.data_path(digest));
+  if (uploaded) log_.info("{} written back, namespace {}", digest.str(), ns);
+  co_return uploaded;
 }
 
 }  // namespace krakend::origin

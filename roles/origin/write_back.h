@@ -2,37 +2,55 @@
 
 #include <string>
 
-#include "krakend/api/lookup_cache.h"
 #include "krakend/backend/backend.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
+#include "krakend/io/random.h"
+#include "krakend/io/task_group.h"
+#include "krakend/retry/retry_queue.h"
 #include "krakend/storage/blob_store.h"
 
 namespace krakend::origin {
 
-/// Copies committed blobs to the backend of their namespace before the commit is answered. A blob whose copy
-/// failed is flagged, so that nothing deletes the only one; the next upload of it tries again. Loop thread.
+/// Copies committed blobs to the backend of their namespace, in the background, until that has succeeded.
+/// Until then a blob is flagged, so that nothing deletes the only copy. Loop thread.
 class WriteBack {
  public:
   struct Services {
     io::Loop& loop;
     io::Clock& clock;
+    io::Random& random;
+    io::TaskGroup& tasks;
     storage::BlobStore& store;
     const backend::Backends& backends;
+    retry::TaskTable& table;
   };
-  WriteBack(Services services, Logger log);
+  WriteBack(Services services, retry::RetryQueueOptions options, Logger log);
 
-  /// Success when the backend has the blob, durably, or when no backend matches the namespace (contract
-  /// http-api §4.7). Concurrent calls for one blob are one copy.
-  Task<Result<void>> write(std::string ns, Digest digest);
+  /// Reads what an earlier run left, and begins. Blocks.
+  Result<void> start();
+  /// The copy is certain when this returns: it survives a restart. Not made before `delay`; not at all when
+  /// the backend has the blob by then, or when no backend matches the namespace (contract http-api §4.7).
+  /// unavailable: too many blobs wait already.
+  Task<Result<void>> add(std::string ns, Digest digest, Duration delay);
+  /// As add(), for a blob that was there already: nothing to do when the backend has it.
+  Task<Result<void>> ensure(std::string ns, Digest digest);
+  /// Writes a blob back now, for all namespaces that wait for it.
+  Task<Result<void>> finish(Digest digest);
+  /// The blob is not to be written back any more; after the end of an attempt that is under way.
+  Task<Result<void>> forget(Digest digest);
+  retry::RetryQueue::Status status() const { return queue_.status(); }
+  Task<> stop() { return queue_.stop(); }
 
  private:
-  Task<Result<bool>> write_once(std::string ns, Digest digest);
+  Task<Result<void>> execute(retry::RetryTask task);
   Task<Result<void>> copy(std::string ns, Digest digest);
+  /// Flags without a task come from a crash between the two, or from a lost database.
+  Task<> adopt_flagged();
 
   Services services_;
   Logger log_;
-  api::LookupCache<std::string, bool> flights_;
+  retry::RetryQueue queue_;
 };
 
 }  // namespace krakend::origin

@@ -17,6 +17,7 @@ std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role
   defaults.store.upload_dir = defaults.data_dir + "/upload";
   const std::string backend = defaults.data_dir + "/backend";
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.backends = {{".*", backend, "sharded_docker_blob"}};
+  if constexpr (std::is_same_v<T, OriginConfig>) defaults.database = defaults.data_dir + "/origin.db";
   if constexpr (std::is_same_v<T, BuildIndexConfig>) defaults.backends = {{".*", backend, "docker_tag"}};
   return std::make_unique<ComponentOf<T>>(role, std::move(defaults));
 }

@@ -39,6 +39,8 @@ struct OriginConfig : CommonConfig {
   origin::OriginOptions options;
   PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
   std::vector<BackendConfig> backends;
+  /// SQLite file.
+  std::string database;
 };
 struct TrackerConfig : CommonConfig {
   tracker::TrackerOptions options;

@@ -15,10 +15,21 @@ void describe(ConfigTable& table, OriginConfig& config) {
   add_peer_identity(table, config.peer_ids);
   add_common(table, config);
 
+  table.key("localdb.source", config.database, "SQLite file of the write-backs that are still to be done");
+  table.key("writeback.retry_interval", options.write_back.backoff.limit,
+            "longest pause between two attempts to write a blob back; the first is 1 s");
+  table.key("writeback.num_incoming_workers", options.write_back.parallel,
+            "blobs that are written back at once", "blobs");
+  table.key("writeback.tasks_max", options.write_back.tasks_max,
+            "blobs that may wait for write-back; beyond: uploads get 503", "blobs");
+  table.key("blobserver.duplicate_write_back_stagger", options.write_back_stagger,
+            "the i-th other owner of a pushed blob writes it back i times this later");
+  table.size_key("blobrefresh.size_limit", options.refresh_size_limit,
+                 "larger blobs are not fetched from their backend; 0: no limit");
+
   accept_ring(table, "hashring");
   table.accept("healthcheck", {"fails", "passes", "timeout"});
-  table.accept(
-      "", {"verbose", "blobrefresh.size_limit", "localdb.source", "blobserver.duplicate_write_back_stagger"});
+  table.accept("", {"verbose"});
   accept_listener(table, "blobserver.listener");
   accept_log(table, "backend_manager.log");
   accept_retry(table, "writeback");

@@ -128,9 +128,21 @@ void Daemon::announce_listener(Role role, std::string_view name, const io::Addre
   listeners_.push_back({role, std::string(name), address.str()});
 }
 
+Result<void> Daemon::open_origin_database() {
+  auto database =
+      storage::Database::open(loop_, *disk_, backend_configs_.origin_database, log_.role("origin"));
+  if (!database) return propagate(database);
+  origin_database_ = std::move(*database);
+  auto table = retry::make_write_back_table(*origin_database_);
+  if (!table) return propagate(table);
+  write_backs_ = std::move(*table);
+  return {};
+}
+
 Result<void> Daemon::start_origin() {
   if (!plan_.origin) return {};
   if (Result<void> opened = open_backends(origin_backends_, backend_configs_.origin); !opened) return opened;
+  if (Result<void> opened = open_origin_database(); !opened) return opened;
   // The ring label holds the port, so a free one has to be found before the origin is made.
   Result<uint16_t> port = free_port(plan_.origin->listen.port);
   if (!port) return propagate(port);
@@ -138,8 +150,8 @@ Result<void> Daemon::start_origin() {
   Result<std::string> label = own_label(options_, host_, plan_, *port);
   if (!label) return propagate(label);
   plan_.origin->self = *label;
-  origin_ =
-      std::make_unique<origin::Origin>(services(Role::origin), *store_, origin_backends_, *plan_.origin);
+  origin_ = std::make_unique<origin::Origin>(services(Role::origin), *store_, origin_backends_, *write_backs_,
+                                             *plan_.origin);
   auto bound = origin_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::origin, "blobserver", bound->http);
@@ -221,6 +233,7 @@ Task<> Daemon::stop_roles() {
   if (tracker_) co_await tracker_->stop();
   if (build_index_) co_await build_index_->stop();
   if (origin_) co_await origin_->stop();
+  if (origin_database_) co_await origin_database_->stop();
   loop_.post([this] { leave_when_idle(); });
 }
 

@@ -11,7 +11,9 @@
 #include "krakend/http/server.h"
 #include "krakend/io/system.h"
 #include "krakend/io/task_group.h"
+#include "krakend/retry/task_table.h"
 #include "krakend/storage/blob_store.h"
+#include "krakend/storage/database.h"
 
 namespace krakend::daemon {
 
@@ -20,6 +22,8 @@ namespace krakend::daemon {
 class Daemon {
  public:
   struct Backends {
+    /// SQLite file of the origin.
+    std::string origin_database;
     std::vector<BackendConfig> origin;
     std::vector<BackendConfig> build_index;
   };
@@ -43,6 +47,7 @@ class Daemon {
   Result<void> start_proxy();
   Result<void> start_agent();
   Result<void> open_store();
+  Result<void> open_origin_database();
   Result<void> open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries);
   Result<uint16_t> free_port(uint16_t wanted);
   api::Services services(Role role);
@@ -70,6 +75,8 @@ class Daemon {
   std::unique_ptr<io::Disk> disk_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<storage::BlobStore> store_;
+  std::unique_ptr<storage::Database> origin_database_;
+  std::unique_ptr<retry::TaskTable> write_backs_;
   backend::Backends origin_backends_;
   backend::Backends build_index_backends_;
   /// One per role: see http::make_client.

@@ -54,7 +54,10 @@ void log_unused(const Config& config, const Logger& log) {
 
 Daemon::Backends backends_of(const Config& config) {
   Daemon::Backends backends;
-  if (config.origin) backends.origin = config.origin->settings.backends;
+  if (config.origin) {
+    backends.origin = config.origin->settings.backends;
+    backends.origin_database = config.origin->settings.database;
+  }
   if (config.build_index) backends.build_index = config.build_index->settings.backends;
   return backends;
 }

@@ -207,11 +207,13 @@ class Pushers:
 
 
 @pytest.mark.parametrize("origins", [1, 2])
-def test_pushes_race_with_the_collector(tmp_path, origins):
+def test_pushes_race_with_the_collector(tmp_path, request, origins):
     """For half a minute each with one origin and with two: nothing that was pushed is lost."""
     seed = random.randrange(10**6)
     print("seed", seed)
     processes = start_cluster(tmp_path, origins)
+    for process in processes:
+        request.addfinalizer(process.stop)
     front = processes[-1]
     pushers = Pushers(front, seed, time.monotonic() + 30)
     removed = 0
@@ -227,8 +229,6 @@ def test_pushes_race_with_the_collector(tmp_path, origins):
         registry = Registry(front, repo=repo)
         for tag in json.loads(registry.call("GET", "tags/list")[2])["tags"]:
             registry.check_image(tag)
-    for process in reversed(processes):
-        process.stop()
 
 
 def start_cluster(tmp_path, origins):

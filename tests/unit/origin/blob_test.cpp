@@ -38,6 +38,7 @@ TEST_CASE("a blob whose local copy is gone comes back from the backend") {
   test::World world;
   Node origin(world, "o");
   REQUIRE(origin.upload(base, content) == 200);
+  REQUIRE(origin.is_written_back(digest));
   REQUIRE(world.call("DELETE", origin.at, internal_blob(digest)).status == 202);
   REQUIRE_FALSE(origin.in_store(digest));
   const auto local = world.call("HEAD", origin.at, "/internal" + base + "?local=true");
@@ -83,6 +84,7 @@ TEST_CASE("a backend that fails is 500, and its failure is replayed") {
   test::World world;
   Node origin(world, "o");
   REQUIRE(origin.upload(base, content) == 200);
+  REQUIRE(origin.is_written_back(digest));
   REQUIRE(world.call("DELETE", origin.at, internal_blob(digest)).status == 202);
   origin.remote->broken = true;
   CHECK(world.get(origin.at, base).status == 500);
@@ -115,6 +117,7 @@ TEST_CASE("delete: 202, then 404") {
   test::World world;
   Node origin(world, "o");
   REQUIRE(origin.upload(base, content) == 200);
+  REQUIRE(origin.is_written_back(digest));
   const auto removed = world.call("DELETE", origin.at, internal_blob(digest));
   CHECK(removed.status == 202);
   CHECK(removed.headers.get("Content-Length") == "0");
@@ -156,11 +159,15 @@ TEST_CASE("an origin that is not in its own ring does not start") {
   options.cluster = {"a:15002", "b:15002"};
   api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                          *world.disk, *world.server, *world.client, Logger()};
-  origin::Origin origin(services, store, backends, options);
+  auto database =
+      test::take(storage::Database::open(world.loop, *world.disk, world.directory / "o.db", Logger()));
+  auto table = test::take(retry::make_write_back_table(*database));
+  origin::Origin origin(services, store, backends, *table, options);
   const auto started = origin.start();
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find("me:15002") != std::string::npos);
   world.run(origin.stop());
+  world.run(database->stop());
 }
 
 TEST_CASE("health, torrents, bad parameters, wrong methods") {

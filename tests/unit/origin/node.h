@@ -8,6 +8,7 @@
 #include "krakend/io/condition.h"
 #include "roles/origin/origin.h"
 #include "support/catch.h"
+#include "support/take.h"
 #include "support/world.h"
 
 namespace krakend::test {
@@ -53,8 +54,10 @@ class TestBackend final : public backend::Backend {
 /// One origin with its own store and backend directories.
 class Node {
  public:
-  Node(World& world, const std::string& name, std::vector<std::string> cluster = {},
-       io::Address listen = {"127.0.0.1", 0})
+  Node(
+      World& world, const std::string& name, std::vector<std::string> cluster = {},
+      io::Address listen = {"127.0.0.1", 0},
+      const std::function<void(origin::OriginOptions&)>& adjust = [](origin::OriginOptions&) {})
       : world_(world), root_(world.directory / name), store_(make_store()) {
     auto names = backend::make_name_path("sharded_docker_blob", root_ + "/backend");
     REQUIRE(names);
@@ -70,17 +73,35 @@ class Node {
     options_.p2p.ip = "127.0.0.1";
     options_.p2p.listen_host = "127.0.0.1";
     options_.p2p.peer_id = addr_hash_peer_id("127.0.0.1", 15'113);
+    adjust(options_);
     api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                            *world.disk, *world.server, *world.client, Logger()};
-    origin_ = std::make_unique<origin::Origin>(services, *store_, backends, options_);
+    database_ = take(storage::Database::open(world.loop, *world.disk, root_ + "/origin.db", Logger()));
+    table_ = take(retry::make_write_back_table(*database_));
+    origin_ = std::make_unique<origin::Origin>(services, *store_, backends, *table_, options_);
     auto bound = origin_->start();
     if (!bound) FAIL(bound.error().message);
     at = bound->http;
     p2p = bound->p2p;
   }
-  ~Node() { world_.run(origin_->stop()); }
+  ~Node() {
+    world_.run(origin_->stop());
+    origin_.reset();
+    world_.run(database_->stop());
+  }
 
   bool in_store(const Digest& digest) { return world_.run(store_->size(digest)).has_value(); }
+  /// Write-back happens in the background.
+  bool gets_to_backend(const Digest& digest) {
+    for (int round = 0; round < 5000 && !in_backend(digest); ++round) world_.run(world_.clock->sleep(1ms));
+    return in_backend(digest);
+  }
+  /// In the backend, and not protected any more.
+  bool is_written_back(const Digest& digest) {
+    const auto flagged = [&] { return world_.run(store_->persist(digest)).value_or(true); };
+    for (int round = 0; round < 5000 && flagged(); ++round) world_.run(world_.clock->sleep(1ms));
+    return !flagged() && in_backend(digest);
+  }
   bool in_backend(const Digest& digest) { return world_.run(remote->stat(digest.hex())).has_value(); }
   storage::BlobStore& store() { return *store_; }
 
@@ -124,6 +145,8 @@ class Node {
   World& world_;
   std::string root_;
   std::unique_ptr<storage::BlobStore> store_;
+  std::unique_ptr<storage::Database> database_;
+  std::unique_ptr<retry::TaskTable> table_;
   origin::OriginOptions options_;
   std::unique_ptr<origin::Origin> origin_;
 };

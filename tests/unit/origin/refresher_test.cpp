@@ -26,9 +26,10 @@ struct Fixture {
   std::shared_ptr<test::TestBackend> remote;
   backend::Backends backends;
   cluster::HashRing ring{{"self:1"}, 3, [](const std::string&) { return true; }};
-  origin::Replicator replicator{{world.loop, *world.random, http, tasks, store, ring}, "self:1", Logger()};
+  origin::Replicator replicator{
+      {world.loop, *world.random, http, tasks, store, ring}, "self:1", 30min, Logger()};
   origin::BlobRefresher refresher{
-      {world.loop, clock, tasks, store, backends, replicator}, {{0, 5}}, Logger()};
+      {world.loop, clock, tasks, store, backends, replicator}, {{0, 5}}, 0, Logger()};
   std::vector<std::string> outcomes;
   std::function<Task<>()> ask = [this]() { return refresh(); };
 
