@@ -10,6 +10,7 @@
 #include "daemon/options.h"
 #include "krakend/core/log.h"
 #include "krakend/io/disk.h"
+#include "krakend/storage/evictor.h"
 #include "roles/agent/agent.h"
 #include "roles/build_index/build_index.h"
 #include "roles/origin/origin.h"
@@ -29,6 +30,7 @@ struct CommonConfig {
   bool tls_client_disabled = true;
   /// The store's directories; one process has one store.
   storage::StoreOptions store;
+  storage::EvictionOptions eviction;
 };
 
 struct AgentConfig : CommonConfig {

@@ -13,7 +13,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
   add_common(table, config);
 
   accept_cleanup(table, "store.download_cleanup");
-  accept_cleanup(table, "store.cache_cleanup");
+  add_cleanup(table, "store.cache_cleanup", config.eviction);
   table.accept("store", {"read_part_size", "write_part_size"});
   accept_passive_health(table, "tracker.healthcheck");
   accept_ring(table, "tracker.hashring");

@@ -76,6 +76,22 @@ void accept_retry(ConfigTable& table, const std::string& at) {
                                             "multiplier", "max_interval", "max_retries"});
 }
 
+void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction) {
+  table.bind(at + ".disabled", make_switch_value(eviction.disabled),
+             "nothing goes for its age; the disk's marks hold");
+  table.key(at + ".interval", eviction.interval, "between two looks at all blobs");
+  table.key(at + ".tti", eviction.tti, "a blob that nobody has read for this long goes");
+  table.key(at + ".ttl", eviction.ttl, "a blob that is older goes; 0: never");
+  table.key(at + ".aggressive_threshold", eviction.aggressive_threshold,
+            "from this use of the disk on the aggressive keys hold; 0: never", "percent");
+  table.key(at + ".aggressive_ttL", eviction.aggressive_ttl, "the ttl then");
+  table.key(at + ".aggressive_lower_threshold", eviction.aggressive_lower_threshold,
+            "where set, the least recently used blobs go then until the use is below this", "percent");
+  table.key(at + ".disk_high", eviction.disk_high,
+            "when the disk is fuller the least recently used blobs go; 100: never", "percent");
+  table.key(at + ".disk_low", eviction.disk_low, "until it is no fuller than this", "percent");
+}
+
 void accept_cleanup(ConfigTable& table, const std::string& at) {
   table.accept(at, {"disabled", "interval", "tti", "ttl", "aggressive_threshold", "aggressive_ttL",
                     "aggressive_lower_threshold"});
@@ -89,7 +105,8 @@ void accept_log(ConfigTable& table, const std::string& at) {
   table.accept(at, {"level", "disable", "service_name", "path", "encoding", "timeEncoder"});
 }
 
-void add_castore(ConfigTable& table, storage::StoreOptions& store) {
+void add_castore(ConfigTable& table, CommonConfig& config) {
+  storage::StoreOptions& store = config.store;
   table.key("castore.cache_dir", store.cache_dir, "where complete blobs are kept");
   table.key("castore.upload_dir", store.upload_dir, "where uploads arrive; on the file system of cache_dir");
   table.accept("castore",
@@ -97,7 +114,7 @@ void add_castore(ConfigTable& table, storage::StoreOptions& store) {
   table.accept("castore.memory_cache",
                {"enabled", "max_size", "drain_workers", "drain_max_retries", "ttl", "ttl_interval"});
   accept_cleanup(table, "castore.upload_cleanup");
-  accept_cleanup(table, "castore.cache_cleanup");
+  add_cleanup(table, "castore.cache_cleanup", config.eviction);
 }
 
 void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {

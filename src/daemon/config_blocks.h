@@ -20,10 +20,11 @@ void accept_active_health(ConfigTable& table, const std::string& at);
 void accept_passive_health(ConfigTable& table, const std::string& at);
 void accept_ring(ConfigTable& table, const std::string& at);
 void accept_retry(ConfigTable& table, const std::string& at);
+void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction);
 void accept_cleanup(ConfigTable& table, const std::string& at);
 void accept_listener(ConfigTable& table, const std::string& at);
 void accept_log(ConfigTable& table, const std::string& at);
-void add_castore(ConfigTable& table, storage::StoreOptions& store);
+void add_castore(ConfigTable& table, CommonConfig& config);
 void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine);
 void add_peer_identity(ConfigTable& table, PeerIdFactory& factory);
 

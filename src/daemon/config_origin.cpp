@@ -4,7 +4,7 @@ namespace krakend::daemon {
 
 void describe(ConfigTable& table, OriginConfig& config) {
   origin::OriginOptions& options = config.options;
-  add_castore(table, config.store);
+  add_castore(table, config);
   table.bind("backends", make_backends_value(config.backends, "sharded_docker_blob"),
              "where blobs are kept for good, by namespace");
   table.key("metainfogen.piece_lengths", options.piece_lengths, "piece length by size of the blob");

@@ -44,6 +44,7 @@ Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Lo
       net_(io::make_tcp_net(loop_, *clock_)),
       disk_(io::make_posix_disk()),
       server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
+      eviction_(loop_, log_.module("storage")),
       tasks_(loop_, log_.module("daemon")) {}
 
 Daemon::~Daemon() = default;
@@ -85,7 +86,13 @@ Result<void> Daemon::start_roles() {
 Result<void> Daemon::open_store() {
   if (!plan_.origin && !plan_.proxy && !plan_.agent) return {};
   store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"));
-  return store_->open_directories();
+  if (Result<void> opened = store_->open_directories(); !opened) return opened;
+  evictor_ =
+      std::make_unique<storage::Evictor>(storage::Evictor::Services{loop_, *clock_, *disk_, *store_},
+                                         plan_.eviction, plan_.store.cache_dir, log_.module("storage"));
+  store_->set_room_maker([this](uint64_t bytes) { return evictor_->free(bytes); });
+  eviction_.spawn(evictor_->run(), "eviction");
+  return {};
 }
 
 Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries) {
@@ -228,6 +235,7 @@ void Daemon::begin_stop() {
 
 Task<> Daemon::stop_roles() {
   co_await server_->stop(drain_grace);
+  co_await eviction_.stop();
   if (agent_) co_await agent_->stop();
   if (proxy_) co_await proxy_->stop();
   if (tracker_) co_await tracker_->stop();

@@ -75,6 +75,8 @@ class Daemon {
   std::unique_ptr<io::Disk> disk_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<storage::BlobStore> store_;
+  std::unique_ptr<storage::Evictor> evictor_;
+  io::TaskGroup eviction_;
   std::unique_ptr<storage::Database> origin_database_;
   std::unique_ptr<retry::TaskTable> write_backs_;
   backend::Backends origin_backends_;

@@ -61,6 +61,13 @@ PeerId make_peer_id(PeerIdFactory factory, const std::string& ip, uint16_t port,
 
 /// One process has one store: its directories are those that some role's YAML names, and roles must not
 /// disagree.
+/// The one store is kept by the rules of the role that loses most: origin, then proxy, then agent.
+void choose_eviction(const Config& config, Plan& plan) {
+  if (config.agent) plan.eviction = config.agent->settings.eviction;
+  if (config.proxy) plan.eviction = config.proxy->settings.eviction;
+  if (config.origin) plan.eviction = config.origin->settings.eviction;
+}
+
 Result<void> choose_store(const Config& config, Plan& plan) {
   struct Directory {
     const char* name;
@@ -186,6 +193,8 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   plan.flags.push_back({"data-dir", plan.data_dir, options.data_dir.has_value()});
   if (!plan.peer_ip.empty()) plan.flags.push_back({"peer-ip", plan.peer_ip, options.peer_ip.has_value()});
   if (Result<void> chosen = choose_store(config, plan); !chosen) return propagate(chosen);
+
+  choose_eviction(config, plan);
 
   PortPicker ports(plan);
   const bool single = options.single();

@@ -29,6 +29,7 @@ struct Plan {
   std::string listen_host;
   std::string peer_ip;  ///< empty when no role announces itself
   storage::StoreOptions store;
+  storage::EvictionOptions eviction;
   std::optional<origin::OriginOptions> origin;
   std::optional<build_index::BuildIndexOptions> build_index;
   std::optional<tracker::TrackerOptions> tracker;

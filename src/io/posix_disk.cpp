@@ -203,7 +203,9 @@ class PosixDisk final : public Disk {
   Result<DiskSpace> space(const std::string& path) override {
     struct statvfs info {};
     if (::statvfs(path.c_str(), &info) != 0) return failure("stat file system of", path);
-    return DiskSpace{uint64_t{info.f_blocks} * info.f_frsize, uint64_t{info.f_bavail} * info.f_frsize};
+    return DiskSpace{uint64_t{info.f_blocks} * info.f_frsize,
+                     uint64_t{info.f_blocks - info.f_bfree} * info.f_frsize,
+                     uint64_t{info.f_bavail} * info.f_frsize};
   }
 };
 

@@ -19,6 +19,10 @@ Result<io::Address> Engine::start() {
   self.port = impl_->listener->local().port;
   // The id follows the address (addr_hash) unless the caller has chosen one.
   if (self.peer_id == PeerId{} || picked) self.peer_id = addr_hash_peer_id(self.ip, self.port);
+  impl_->context->store.add_eviction_guard([weak = std::weak_ptr(impl_)](const Digest& digest) {
+    const auto impl = weak.lock();
+    return !impl || impl->let_go(digest);
+  });
   impl_->context->tasks.spawn(impl_->accept_loop(impl_), "peer listener");
   impl_->context->tasks.spawn(impl_->sweep_loop(impl_), "torrent sweep");
   return impl_->listener->local();
@@ -87,6 +91,17 @@ std::vector<TorrentStatus> Engine::torrents() const {
   std::vector<TorrentStatus> all;
   for (const auto& [digest, torrent] : impl_->torrents) all.push_back(torrent->status());
   return all;
+}
+
+bool Engine::Impl::let_go(const Digest& digest) {
+  if (openings.contains(digest)) return false;
+  const auto found = torrents.find(digest);
+  if (found == torrents.end()) return true;
+  const TorrentPtr torrent = found->second;
+  if (!torrent->failed() && (!torrent->complete() || !torrent->wanted_by_nobody())) return false;
+  torrents.erase(found);
+  torrent->fail_with(Error{Errc::cancelled, "blob " + digest.str() + " was evicted"});
+  return true;
 }
 
 TorrentPtr Engine::Impl::active(const Digest& digest) const {

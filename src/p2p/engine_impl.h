@@ -37,6 +37,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Task<Result<TorrentPtr>> start_leeching(std::string ns, Digest digest);
   Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest);
   TorrentPtr active(const Digest& digest) const;
+  /// Forgets a torrent that seeds to nobody; false when somebody has use for it.
+  bool let_go(const Digest& digest);
 
   ContextPtr context;
   std::unique_ptr<io::Listener> listener;

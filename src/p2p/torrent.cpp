@@ -229,6 +229,14 @@ void Torrent::close_idle_connections(TimePoint now) {
   }
 }
 
+bool Torrent::wanted_by_nobody() const {
+  if (readers_ > 0 || !dialing_.empty()) return false;
+  return std::all_of(peers_.begin(), peers_.end(), [this](const auto& peer) {
+    const Connection& connection = *peer.second;
+    return connection.origin() || connection.have().count() == info_->piece_count();
+  });
+}
+
 TorrentStatus Torrent::status() const {
   TorrentStatus s;
   s.digest = info_->digest();

@@ -52,6 +52,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Complete and without connections or readers since.
   TimePoint last_used() const { return last_used_; }
   bool idle() const { return peers_.empty() && dialing_.empty() && readers_ == 0; }
+  /// Nobody reads it, and no peer lacks any of it.
+  bool wanted_by_nobody() const;
   TorrentStatus status() const;
   /// Closes connections over which nothing useful moved for `conn_tti`.
   void close_idle_connections(TimePoint now);

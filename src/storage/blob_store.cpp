@@ -1,9 +1,11 @@
 #include "krakend/storage/blob_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "krakend/core/hex.h"
 #include "krakend/core/units.h"
+#include "storage/access_time.h"
 #include "storage/blob_store_impl.h"
 
 namespace krakend::storage {
@@ -38,6 +40,7 @@ Result<void> BlobStore::open_directories() {
 
 Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
   const auto self = shared_from_this();
+  recently_opened.insert(digest);
   if (const auto found = open_blobs.find(digest); found != open_blobs.end()) {
     if (auto blob = found->second.lock()) co_return blob;
   }
@@ -147,6 +150,51 @@ Task<Result<bool>> BlobStore::persist(Digest digest) {
   auto flag = co_await impl->loop.offload([&] { return io::read_file(impl->disk, path, 16); });
   if (!flag && flag.error().code != Errc::not_found) co_return propagate(flag);
   co_return flag&&* flag == "true";
+}
+
+Task<Result<std::vector<BlobEntry>>> BlobStore::scan(unsigned shard) {
+  const auto impl = impl_;
+  auto entries =
+      co_await impl->loop.offload([&] { return scan_shard(impl->disk, impl->options.cache_dir, shard); });
+  if (!entries) co_return entries;
+  for (BlobEntry& entry : *entries) {
+    if (impl->recently_opened.contains(entry.digest))
+      entry.accessed = std::chrono::system_clock::time_point::max();
+  }
+  co_return entries;
+}
+
+Task<Result<void>> BlobStore::evict(Digest digest) {
+  const auto open = impl_->open_blobs.find(digest);
+  if (open != impl_->open_blobs.end() && !open->second.expired())
+    co_return fail(Errc::conflict, "blob {} is open", digest.str());
+  for (const EvictionGuard& guard : impl_->guards) {
+    if (!guard(digest)) co_return fail(Errc::conflict, "blob {} is being served", digest.str());
+  }
+  co_return co_await remove(digest);
+}
+
+void BlobStore::set_room_maker(RoomMaker maker) {
+  impl_->make_room = std::move(maker);
+}
+
+void BlobStore::add_eviction_guard(EvictionGuard guard) {
+  impl_->guards.push_back(std::move(guard));
+}
+
+Task<> BlobStore::write_access_times(std::chrono::system_clock::time_point now) {
+  const auto impl = impl_;
+  const auto opened = std::exchange(impl->recently_opened, {});
+  co_await impl->loop.offload([&] {
+    for (const auto& digest : opened) {
+      const auto path = in_dir(impl->cache_entry(digest), access_time_name);
+      const auto old = io::read_file(impl->disk, path, 16);
+      const auto written = old ? decode_access_time(*old) : std::nullopt;
+      if (written && now - *written < Impl::access_step) continue;
+      if (impl->disk.stat(in_dir(impl->cache_entry(digest), data_name)))
+        (void)io::write_file(impl->disk, path, encode_access_time(now));
+    }
+  });
 }
 
 Task<Result<std::vector<Digest>>> BlobStore::list() {

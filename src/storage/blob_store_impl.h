@@ -1,7 +1,9 @@
 #pragma once
 
 #include <unordered_map>
+#include <unordered_set>
 
+#include "krakend/core/time.h"
 #include "storage/store_layout.h"
 
 namespace krakend::storage {
@@ -9,7 +11,9 @@ namespace krakend::storage {
 /// Loop thread, but for `disk`, which the pool uses. Uploads and partial blobs hold it.
 struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   /// Blobs whose open file is remembered, so that concurrent readers share one descriptor.
-  static constexpr size_t max_remembered_open = 512;
+  static constexpr size_t max_remembered_open = 16'384;
+  /// Side files of access times are not written again for a smaller difference (contract core-formats §15).
+  static constexpr Duration access_step = 5min;
 
   Impl(io::Loop& l, io::Disk& d, io::Random& r, StoreOptions o, Logger g)
       : loop(l), disk(d), random(r), options(std::move(o)), log(g.module("storage")) {}
@@ -28,6 +32,10 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   std::unordered_map<Digest, std::weak_ptr<Blob>> open_blobs;
   std::unordered_map<std::string, UploadPtr> uploads;  ///< until committed or discarded
   std::vector<KeptUpload> kept;
+  std::vector<EvictionGuard> guards;
+  RoomMaker make_room;
+  /// Opened since the last write_access_times().
+  std::unordered_set<Digest> recently_opened;
   std::unordered_map<Digest, std::weak_ptr<PartialBlob>> partials;
 };
 

@@ -138,11 +138,16 @@ Task<Result<PartialBlobPtr>> BlobStore::open_partial(const MetaInfo& info) {
   state->info = wanted;
   state->dir = impl->download_entry(wanted.digest());
   const auto complete = in_dir(impl->cache_entry(wanted.digest()), data_name);
-  auto opened = co_await impl->loop.offload([&]() -> Result<void> {
+  const auto open = [&]() -> Result<void> {
     if (impl->disk.stat(complete))
       return fail(Errc::already_exists, "blob {} is complete", wanted.digest().str());
     return state->open();
-  });
+  };
+  auto opened = co_await impl->loop.offload(open);
+  if (!opened && opened.error().code == Errc::no_space && impl->make_room) {
+    const bool made = co_await impl->make_room(wanted.length());
+    if (made) opened = co_await impl->loop.offload(open);
+  }
   if (!opened) co_return propagate(opened);
   const PartialBlobPtr partial(new PartialBlob(state));
   impl->partials[wanted.digest()] = partial;

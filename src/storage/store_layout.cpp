@@ -1,5 +1,7 @@
 #include "storage/store_layout.h"
 
+#include "storage/access_time.h"
+
 namespace krakend::storage {
 
 std::string entry_dir(const std::string& root, const Digest& digest) {
@@ -52,6 +54,27 @@ Result<std::vector<Digest>> list_entries(io::Disk& disk, const std::string& root
     }
   }
   return digests;
+}
+
+Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte) {
+  std::vector<BlobEntry> found;
+  const auto shard = in_dir(root, fmt::format("{:02x}", first_byte));
+  auto inner = names_in(disk, shard);
+  if (!inner) return propagate(inner);
+  for (const auto& second : *inner) {
+    auto names = names_in(disk, in_dir(shard, second));
+    if (!names) return propagate(names);
+    for (const auto& name : *names) {
+      const auto digest = Digest::parse_hex(name);
+      const auto dir = in_dir(in_dir(shard, second), name);
+      const auto data = disk.stat(in_dir(dir, data_name));
+      if (!digest || !data) continue;
+      const auto side = io::read_file(disk, in_dir(dir, access_time_name), 16);
+      const auto accessed = side ? decode_access_time(*side) : std::nullopt;
+      found.push_back({*digest, data->size, data->modified, accessed.value_or(data->modified)});
+    }
+  }
+  return found;
 }
 
 Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir) {

@@ -15,6 +15,7 @@ inline constexpr std::string_view data_name = "data";
 inline constexpr std::string_view metainfo_name = "_torrentmeta";
 inline constexpr std::string_view status_name = "_status";
 inline constexpr std::string_view persist_name = "_persist";
+inline constexpr std::string_view access_time_name = "_last_access_time";
 /// In the directory of an upload only.
 inline constexpr std::string_view owner_name = "_owner";
 
@@ -34,6 +35,8 @@ std::string in_dir(const std::string& dir, std::string_view name);
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to);
 /// Digests of the entries below `root`. Pool.
 Result<std::vector<Digest>> list_entries(io::Disk& disk, const std::string& root);
+/// What eviction has to know of the entries whose digest begins with this byte. Pool.
+Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte);
 Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir);
 
 }  // namespace krakend::storage

@@ -193,7 +193,8 @@ Result<io::FilePtr> MemoryDisk::open(const std::string& path, io::OpenMode mode)
   if (creates) {
     if (auto ok = state_->change(path); !ok) return propagate(ok);
   }
-  if (!place.node) place.node = place.parent->entries[place.name] = std::make_shared<Node>(false, state_->used);
+  if (!place.node)
+    place.node = place.parent->entries[place.name] = std::make_shared<Node>(false, state_->used);
   if (mode == io::OpenMode::truncate) (void)state_->resize(path, place.node->data, 0);
   return std::make_shared<OpenFile>(state_, place.node, path, mode != io::OpenMode::read);
 }
@@ -285,7 +286,7 @@ Result<std::vector<std::string>> MemoryDisk::list(const std::string& path) {
 Result<io::DiskSpace> MemoryDisk::space(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   if (!state_->find(path).node) return fail(Errc::not_found, "{}: no such directory", path);
-  return io::DiskSpace{state_->capacity, state_->available()};
+  return io::DiskSpace{state_->capacity, state_->capacity - state_->available(), state_->available()};
 }
 
 }  // namespace krakend::test

@@ -42,7 +42,8 @@ struct FileStat {
 
 struct DiskSpace {
   uint64_t total = 0;
-  uint64_t available = 0;
+  uint64_t used = 0;
+  uint64_t available = 0;  ///< to this process
 };
 
 enum class OpenMode {

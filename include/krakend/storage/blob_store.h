@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,16 @@ class Blob final : public io::Content {
   uint64_t size_;
 };
 using BlobPtr = std::shared_ptr<Blob>;
+
+/// A complete blob as eviction sees it.
+struct BlobEntry {
+  Digest digest;
+  uint64_t size = 0;
+  std::chrono::system_clock::time_point modified;
+  /// When it was last opened; when that is not known, as modified; the largest value: since the last
+  /// write_access_times().
+  std::chrono::system_clock::time_point accessed;
+};
 
 class BlobStore;
 
@@ -149,6 +160,20 @@ class BlobStore {
   /// The "not yet written back" flag (_persist) of a complete blob.
   Task<Result<void>> set_persist(Digest digest, bool persist);
   Task<Result<bool>> persist(Digest digest);
+  /// Complete blobs are looked at in so many parts: by the first byte of their digest.
+  static constexpr unsigned shards = 256;
+  Task<Result<std::vector<BlobEntry>>> scan(unsigned shard);
+  /// As remove(), but a blob that is open, or that a guard keeps, stays: conflict.
+  Task<Result<void>> evict(Digest digest);
+  /// Whoever serves blobs from files of its own is asked before one is evicted: it lets go of the blob and
+  /// says true, or keeps it.
+  using EvictionGuard = std::function<bool(const Digest&)>;
+  void add_eviction_guard(EvictionGuard guard);
+  /// Remembers on disk, to 5 min, which blobs were opened since the last call; called now and then.
+  Task<> write_access_times(std::chrono::system_clock::time_point now);
+  /// Asked to free so many bytes when a blob does not fit; whether it freed any.
+  using RoomMaker = std::function<Task<bool>(uint64_t)>;
+  void set_room_maker(RoomMaker maker);
   /// All complete blobs, in no order; 32 bytes of memory each.
   Task<Result<std::vector<Digest>>> list();
   /// Path of a complete blob's data, for backends that link instead of copying.

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "krakend/core/log.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/condition.h"
+#include "krakend/io/disk.h"
+#include "krakend/storage/blob_store.h"
+
+namespace krakend::storage {
+
+/// YAML `cache_cleanup` (contract core-formats §18), and krakend's own watermarks. Shares of the file system
+/// that the cache directory is on, in percent.
+struct EvictionOptions {
+  /// Of what tti and ttl say; the watermarks hold all the same.
+  bool disabled = false;
+  /// Between two looks at all blobs.
+  Duration interval = 30min;
+  /// A blob that nobody has read for this long goes; 0: never for that reason.
+  Duration tti = 6h;
+  /// A blob that is older goes; 0: never for that reason.
+  Duration ttl{0};
+  /// From this use of the disk on `aggressive_ttl` is the ttl, or, where aggressive_lower_threshold is set,
+  /// the least recently used blobs go until the use is below that; 0: off.
+  unsigned aggressive_threshold = 0;
+  Duration aggressive_ttl = 1h;
+  unsigned aggressive_lower_threshold = 0;
+  /// When the disk is fuller than `disk_high` the least recently used blobs go until it is below `disk_low`;
+  /// 100: off.
+  unsigned disk_high = 90;
+  unsigned disk_low = 80;
+};
+
+/// How much lies how long unread: from it follows how old a blob has to be for enough to go, without a list
+/// of all.
+class AgeHistogram {
+ public:
+  void add(Duration age, uint64_t bytes);
+  /// The least age such that the blobs of at least this age have `bytes` together; zero when all have less.
+  Duration cutoff(uint64_t bytes) const;
+
+ private:
+  /// By the length of the age in seconds, in steps of an eighth of a power of two.
+  static size_t bucket(Duration age);
+  static Duration least_age(size_t bucket);
+  std::array<uint64_t, 512> bytes_{};
+};
+
+/// Removes blobs from a store by age, by the time nobody has read them, and when the disk gets full: never
+/// one that is open, being seeded, or not written back yet. Loop thread; the disk work is done in short steps
+/// on the pool.
+class Evictor {
+ public:
+  struct Services {
+    io::Loop& loop;
+    io::Clock& clock;
+    io::Disk& disk;
+    BlobStore& store;
+  };
+  Evictor(Services services, EvictionOptions options, std::string directory, Logger log);
+
+  /// Until it is cancelled.
+  Task<> run();
+
+  struct Report {
+    uint64_t blobs = 0;
+    uint64_t bytes = 0;
+    uint64_t evicted = 0;
+    uint64_t evicted_bytes = 0;
+  };
+  /// Frees `bytes`, by the least recently used blobs, whatever the disk's use; whether it freed any.
+  Task<bool> free(uint64_t bytes);
+  /// One look at all blobs for tti and ttl.
+  Task<Result<Report>> sweep();
+  /// Makes room when the disk is fuller than it should be.
+  Task<Result<Report>> make_room();
+
+ private:
+  struct Limits {
+    Duration tti;
+    Duration ttl;
+  };
+  using Decide = std::function<bool(const BlobEntry&)>;
+  /// Shows every blob to `decide`, and evicts those that it says true of.
+  Task<Result<Report>> evict_if(Decide decide);
+  Task<Result<Report>> evict_bytes(uint64_t bytes);
+  Task<Result<unsigned>> used_percent(uint64_t& total);
+  void tell(const char* why, const Report& report) const;
+
+  Services services_;
+  const EvictionOptions options_;
+  const std::string directory_;
+  Logger log_;
+  bool busy_ = false;
+  io::Condition idle_;
+};
+
+}  // namespace krakend::storage

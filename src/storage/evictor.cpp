@@ -1,0 +1,185 @@
+#include "krakend/storage/evictor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "krakend/core/units.h"
+
+namespace krakend::storage {
+namespace {
+
+/// Between two looks at how full the disk is.
+constexpr Duration disk_interval = 10s;
+constexpr double steps_per_doubling = 8;
+constexpr Duration release_limit = 2s;
+constexpr Duration release_poll = 5ms;
+
+Duration age_of(std::chrono::system_clock::time_point at, std::chrono::system_clock::time_point now) {
+  return at >= now ? Duration::zero() : Duration(now - at);
+}
+
+}  // namespace
+
+size_t AgeHistogram::bucket(Duration age) {
+  const double seconds = std::max(to_seconds(age), 0.0) + 1;
+  return static_cast<size_t>(std::log2(seconds) * steps_per_doubling);
+}
+
+Duration AgeHistogram::least_age(size_t bucket) {
+  const double seconds = std::exp2(static_cast<double>(bucket) / steps_per_doubling) - 1;
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+void AgeHistogram::add(Duration age, uint64_t bytes) {
+  bytes_[std::min(bucket(age), bytes_.size() - 1)] += bytes;
+}
+
+Duration AgeHistogram::cutoff(uint64_t bytes) const {
+  uint64_t found = 0;
+  for (size_t index = bytes_.size(); index-- > 0;) {
+    found += bytes_[index];
+    if (found >= bytes) return least_age(index);
+  }
+  return Duration::zero();
+}
+
+Evictor::Evictor(Services services, EvictionOptions options, std::string directory, Logger log)
+    : services_(services),
+      options_(options),
+      directory_(std::move(directory)),
+      log_(log.module("eviction")),
+      idle_(services.loop) {}
+
+Task<> Evictor::run() {
+  TimePoint next_sweep = services_.clock.now() + options_.interval;
+  for (;;) {
+    co_await services_.clock.sleep(disk_interval);
+    co_await services_.store.write_access_times(services_.clock.wall());
+    auto made = co_await make_room();
+    if (!made) log_.warn("no room can be made: {}", made.error().message);
+    if (options_.disabled || services_.clock.now() < next_sweep) continue;
+    next_sweep = services_.clock.now() + options_.interval;
+    auto swept = co_await sweep();
+    if (!swept) log_.warn("the cache cannot be looked through: {}", swept.error().message);
+  }
+}
+
+void Evictor::tell(const char* why, const Report& report) const {
+  if (report.evicted == 0) return;
+  log_.info("{}: {} of {} blobs evicted, {} bytes", why, report.evicted, report.blobs, report.evicted_bytes);
+}
+
+Task<Result<unsigned>> Evictor::used_percent(uint64_t& total) {
+  auto space = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
+  if (!space) co_return propagate(space);
+  // What is reserved for others can neither be used nor freed.
+  total = space->used + space->available;
+  if (total == 0) co_return 0U;
+  co_return static_cast<unsigned>(space->used * 100 / total);
+}
+
+Task<Result<Evictor::Report>> Evictor::evict_if(Decide decide) {
+  Report report;
+  for (unsigned shard = 0; shard < BlobStore::shards; ++shard) {
+    auto entries = co_await services_.store.scan(shard);
+    if (!entries) co_return propagate(entries);
+    for (const BlobEntry& entry : *entries) {
+      ++report.blobs;
+      report.bytes += entry.size;
+      if (!decide(entry)) continue;
+      auto evicted = co_await services_.store.evict(entry.digest);
+      if (evicted) {
+        ++report.evicted;
+        report.evicted_bytes += entry.size;
+      } else if (evicted.error().code != Errc::conflict && evicted.error().code != Errc::not_found) {
+        co_return propagate(evicted);
+      }
+    }
+  }
+  co_return report;
+}
+
+Task<bool> Evictor::free(uint64_t bytes) {
+  while (busy_) co_await idle_.wait();
+  busy_ = true;
+  struct Done {
+    Evictor& self;
+    ~Done() {
+      self.busy_ = false;
+      self.idle_.notify_all();
+    }
+  } const done{*this};
+  const auto before = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
+  // Others want room too, and files are not all that a blob needs.
+  auto report = co_await evict_bytes(bytes + bytes / 4 + MiB);
+  if (!report) log_.warn("no room can be made: {}", report.error().message);
+  if (!report || report->evicted == 0) co_return false;
+  // Who was serving a blob closes its file a moment later.
+  for (TimePoint limit = services_.clock.now() + release_limit; services_.clock.now() < limit;) {
+    const auto now = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
+    if (!before || !now || now->available >= before->available + bytes) break;
+    co_await services_.clock.sleep(release_poll);
+  }
+  co_return true;
+}
+
+Task<Result<Evictor::Report>> Evictor::sweep() {
+  uint64_t total = 0;
+  Duration ttl = options_.ttl;
+  if (options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold == 0) {
+    auto used = co_await used_percent(total);
+    if (used && *used >= options_.aggressive_threshold) ttl = options_.aggressive_ttl;
+  }
+  const auto now = services_.clock.wall();
+  const Duration tti = options_.tti;
+  Decide decide = [now, ttl, tti](const BlobEntry& entry) {
+    if (ttl > Duration::zero() && age_of(entry.modified, now) > ttl) return true;
+    return tti > Duration::zero() && age_of(entry.accessed, now) > tti;
+  };
+  auto report = co_await evict_if(std::move(decide));
+  if (report) tell("too old, or unread for too long", *report);
+  co_return report;
+}
+
+Task<Result<Evictor::Report>> Evictor::make_room() {
+  uint64_t total = 0;
+  auto used = co_await used_percent(total);
+  if (!used) co_return propagate(used);
+  unsigned target = 100;
+  if (*used > options_.disk_high) target = options_.disk_low;
+  const bool aggressive = options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold != 0;
+  if (aggressive && *used >= options_.aggressive_threshold)
+    target = std::min(target, options_.aggressive_lower_threshold);
+  if (*used <= target) co_return Report{};
+  log_.info("the disk of {} is {} % full: the least recently used blobs go until it is at {} %", directory_,
+            *used, target);
+  co_return co_await evict_bytes(total / 100 * (*used - target));
+}
+
+Task<Result<Evictor::Report>> Evictor::evict_bytes(uint64_t bytes) {
+  const auto now = services_.clock.wall();
+  const auto histogram = std::make_shared<AgeHistogram>();
+  Decide count = [now, histogram](const BlobEntry& entry) {
+    histogram->add(age_of(entry.accessed, now), entry.size);
+    return false;
+  };
+  auto counted = co_await evict_if(std::move(count));
+  if (!counted) co_return counted;
+  const Duration cutoff = histogram->cutoff(bytes);
+  uint64_t left = bytes;
+  Decide decide = [now, cutoff, &left](const BlobEntry& entry) {
+    if (left == 0 || age_of(entry.accessed, now) < cutoff) return false;
+    left -= std::min(left, entry.size);
+    return true;
+  };
+  auto report = co_await evict_if(std::move(decide));
+  if (report) tell("the disk is too full", *report);
+  if (report && report->evicted_bytes < bytes) {
+    log_.warn("{} of {} bytes could be freed in {}: the rest is in use, not written back, or no blob",
+              report->evicted_bytes, bytes, directory_);
+  }
+  co_return report;
+}
+
+}  // namespace krakend::storage
