@@ -74,7 +74,8 @@ Task<http::Response> BlobHandler::stat(http::Request& request) {
   if (!digest) co_return http::error_response(digest.error());
   auto local = api::bool_query(request, "local");
   if (!local) co_return http::error_response(local.error());
-  co_await services_.leases.use(*digest);
+  // Origins that look for copies at each other do not use what they find.
+  if (!*local) co_await services_.leases.use(*digest);
   auto size = co_await services_.store.size(*digest);
   if (!size && size.error().code == Errc::not_found && !*local)
     size = co_await services_.refresher.stat(api::param(request, "namespace"), *digest);
@@ -111,11 +112,12 @@ Task<http::Response> BlobHandler::prefetch(http::Request& request) {
   co_return http::text_response(200);
 }
 
-/// Metainfo of a blob that is here; made when only it is missing (the reference would ask the backend for the
-/// blob).
+/// Metainfo of a blob that is here; made when only it is missing or unreadable (the reference would ask the
+/// backend for the blob).
 Task<Result<MetaInfo>> BlobHandler::local_metainfo(Digest digest) {
   auto metainfo = co_await services_.store.metainfo(digest);
-  if (metainfo || metainfo.error().code != Errc::not_found) co_return metainfo;
+  // Torn or foreign content is as good as none.
+  if (metainfo || metainfo.error().code == Errc::io) co_return metainfo;
   auto size = co_await services_.store.size(digest);
   if (!size) co_return propagate(size);
   co_return co_await services_.store.make_metainfo(digest, piece_length_for(piece_lengths_, *size));
@@ -126,7 +128,9 @@ Task<http::Response> BlobHandler::metainfo(http::Request& request) {
   if (!digest) co_return http::error_response(digest.error());
   co_await services_.leases.use(*digest);
   auto metainfo = co_await local_metainfo(*digest);
-  if (!metainfo && metainfo.error().code == Errc::not_found) {
+  const bool lacking =
+      !metainfo && (metainfo.error().code == Errc::not_found || metainfo.error().code == Errc::corrupt);
+  if (lacking) {
     auto refreshed = co_await services_.refresher.refresh(api::param(request, "namespace"), *digest);
     if (!refreshed) co_return refresh_response(refreshed.error());
     metainfo = co_await local_metainfo(*digest);

@@ -6,6 +6,11 @@
 #include "roles/origin/origin.h"
 
 namespace krakend::origin {
+namespace {
+
+constexpr unsigned resumes_max = 5;
+
+}  // namespace
 
 BlobRefresher::BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths,
                              uint64_t size_limit, Logger log)
@@ -33,7 +38,14 @@ Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest) {
   auto backend = backend_for(ns);
   if (!backend) co_return propagate(backend);
   auto size = co_await (*backend)->stat(digest.hex());
-  if (!size) co_return propagate(size);
+  // What is not written back yet, or whose backend is away, may be at another owner.
+  Source source{ns, *backend, {}};
+  if (!size) {
+    auto copy = co_await services_.replicator.find(ns, digest);
+    if (!copy) co_return propagate(size);
+    size = copy->size;
+    source.copy = std::move(*copy);
+  }
   if (size_limit_ != 0 && *size > size_limit_) {
     co_return fail(Errc::internal, "{} blob exceeds size limit of {}", format_size(*size),
                    format_size(size_limit_));
@@ -46,7 +58,7 @@ Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest) {
     co_return fail(Errc::unavailable, "{} fetches from backends are running already", max_fetches);
   auto fetch = std::make_shared<Fetch>(services_.loop);
   fetches_[digest] = fetch;
-  services_.tasks.spawn(run(fetch, *backend, digest, *size), "refresh of " + digest.str());
+  services_.tasks.spawn(run(fetch, std::move(source), digest, *size), "refresh of " + digest.str());
   co_return co_await wait_for(fetch);
 }
 
@@ -60,9 +72,15 @@ Task<Result<void>> BlobRefresher::wait_for(FetchPtr fetch) {
   co_return fetch->outcome;
 }
 
-Task<> BlobRefresher::run(FetchPtr fetch, backend::BackendPtr backend, Digest digest, uint64_t size) {
-  log_.info("fetching {} ({} bytes) from the backend", digest.str(), size);
-  fetch->outcome = co_await download(std::move(backend), digest, size);
+Task<> BlobRefresher::run(FetchPtr fetch, Source source, Digest digest, uint64_t size) {
+  const uint64_t piece_length = piece_length_for(piece_lengths_, size);
+  const bool from_backend = source.copy.host.empty();
+  const std::string where = from_backend ? "the backend" : "origin " + source.copy.host;
+  log_.info("fetching {} ({} bytes) from {}", digest.str(), size, where);
+  if (from_backend)
+    fetch->outcome = co_await download(source.backend, digest, piece_length);
+  else
+    fetch->outcome = co_await services_.replicator.fetch(source.copy, source.ns, digest, piece_length);
   fetch->done = true;
   fetches_.erase(digest);
   fetch->ended.notify_all();
@@ -71,18 +89,26 @@ Task<> BlobRefresher::run(FetchPtr fetch, backend::BackendPtr backend, Digest di
     remember_failure(digest, fetch->outcome.error());
     co_return;
   }
-  log_.info("fetched {} from the backend", digest.str());
-  co_await services_.replicator.transfer(digest);
+  log_.info("fetched {} from {}", digest.str(), where);
+  if (from_backend) co_await services_.replicator.transfer(digest);
 }
 
-Task<Result<void>> BlobRefresher::download(backend::BackendPtr backend, Digest digest, uint64_t size) {
-  const uint64_t piece_length = piece_length_for(piece_lengths_, size);
+Task<Result<void>> BlobRefresher::download(backend::BackendPtr backend, Digest digest,
+                                           uint64_t piece_length) {
   auto upload = co_await services_.store.create_upload();
   if (!upload) co_return propagate(upload);
   Result<void> received;
   {
     const auto sink = (*upload)->writer(0);
     received = co_await backend->download(digest.hex(), 0, *sink);
+  }
+  // A backend that breaks off is asked for the rest, as long as it gives any.
+  for (unsigned resumed = 0; !received && resumed < resumes_max && (*upload)->size() > 0; ++resumed) {
+    if (received.error().code == Errc::no_space || received.error().code == Errc::not_found) break;
+    const uint64_t have = (*upload)->size();
+    log_.warn("fetch of {} broke off at byte {}, going on: {}", digest.str(), have, received.error().message);
+    const auto sink = (*upload)->writer(have);
+    received = co_await backend->download(digest.hex(), have, *sink);
   }
   if (!received) {
     co_await (*upload)->discard();

@@ -66,8 +66,13 @@ class BlobRefresher {
   const Error* remembered_failure(const Digest& digest);
   void remember_failure(const Digest& digest, Error error);
   Task<Result<void>> wait_for(FetchPtr fetch);
-  Task<> run(FetchPtr fetch, backend::BackendPtr backend, Digest digest, uint64_t size);
-  Task<Result<void>> download(backend::BackendPtr backend, Digest digest, uint64_t size);
+  struct Source {
+    std::string ns;
+    backend::BackendPtr backend;
+    Replicator::Copy copy;  ///< with a host: instead of the backend
+  };
+  Task<> run(FetchPtr fetch, Source source, Digest digest, uint64_t size);
+  Task<Result<void>> download(backend::BackendPtr backend, Digest digest, uint64_t piece_length);
 
   Services services_;
   const std::map<uint64_t, uint64_t> piece_lengths_;

@@ -46,10 +46,11 @@ struct Origin::Impl {
              [this](const std::string& host) { return health.healthy(host); }),
         engine({services.loop, services.clock, services.random, services.net, store}, as_origin(options.p2p),
                options.scheduler, nullptr, services.log.module("p2p")),
-        write_back({services.loop, services.clock, services.random, tasks, store, backends, table},
-                   options.write_back, log),
         replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self,
                    options.write_back_stagger, log),
+        write_back(
+            {services.loop, services.clock, services.random, tasks, store, backends, table, replicator},
+            options.write_back, log),
         refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths,
                   options.refresh_size_limit, log),
         leases(services.loop, services.clock),
@@ -60,6 +61,8 @@ struct Origin::Impl {
                    log) {}
 
   http::Router router();
+  void refresh_for_peer(const std::string& ns, const Digest& digest);
+  Task<> refresh(std::string ns, Digest digest);
   Task<http::Response> alive(http::Request& request);
   Task<http::Response> readiness(http::Request& request);
   Task<http::Response> peer_context(http::Request& request);
@@ -72,8 +75,8 @@ struct Origin::Impl {
   RingHealth health;
   cluster::HashRing ring;
   p2p::Engine engine;
-  WriteBack write_back;
   Replicator replicator;
+  WriteBack write_back;
   BlobRefresher refresher;
   Leases leases;
   UploadHandler uploads;
@@ -86,6 +89,15 @@ Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backe
                retry::TaskTable& write_backs, OriginOptions options)
     : impl_(std::make_unique<Impl>(std::move(services), store, backends, write_backs, std::move(options))) {}
 Origin::~Origin() = default;
+
+void Origin::Impl::refresh_for_peer(const std::string& ns, const Digest& digest) {
+  tasks.spawn(refresh(ns, digest), "refresh for a peer");
+}
+
+Task<> Origin::Impl::refresh(std::string ns, Digest digest) {
+  // What comes of it is in the refresher's log; the peer asks again.
+  (void)co_await refresher.refresh(std::move(ns), digest);
+}
 
 Result<Origin::Bound> Origin::start() {
   if (!impl_->ring.contains(impl_->options.self))
@@ -102,6 +114,9 @@ Result<Origin::Bound> Origin::start() {
   if (!http) return propagate(http);
   bound.http = *http;
   // Behind the HTTP port: a peer port that the system picks must not be the one our ring label holds.
+  Impl* impl = impl_.get();
+  impl->engine.on_miss(
+      [impl](const std::string& ns, const Digest& digest) { impl->refresh_for_peer(ns, digest); });
   auto p2p = impl_->engine.start();
   if (!p2p) return propagate(p2p);
   bound.p2p = *p2p;

@@ -68,6 +68,34 @@ Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {
   note(host, blob->digest(), sent);
 }
 
+Task<Result<Replicator::Copy>> Replicator::find(std::string ns, Digest digest) {
+  for (const std::string& host : others(digest)) {
+    api::OriginClient origin(services_.client, host);
+    auto size = co_await origin.stat(ns, digest, true);
+    if (size) co_return Copy{host, *size};
+  }
+  co_return fail(Errc::not_found, "no other origin has {}", digest.str());
+}
+
+Task<Result<void>> Replicator::fetch(Copy copy, std::string ns, Digest digest, uint64_t piece_length) {
+  auto upload = co_await services_.store.create_upload();
+  if (!upload) co_return propagate(upload);
+  api::OriginClient origin(services_.client, copy.host);
+  Result<void> received;
+  {
+    const auto sink = (*upload)->writer(0);
+    received = co_await origin.download(std::move(ns), digest, *sink);
+  }
+  if (!received) {
+    co_await (*upload)->discard();
+    co_return received;
+  }
+  auto committed = co_await (*upload)->commit(digest, piece_length);
+  if (!committed && committed.error().code != Errc::already_exists) co_return propagate(committed);
+  log_.info("{} fetched from origin {}", digest.str(), copy.host);
+  co_return Result<void>{};
+}
+
 void Replicator::note(const std::string& host, const Digest& digest, const Result<void>& sent) const {
   if (sent) {
     log_.debug("{} replicated to {}", digest.str(), host);

@@ -33,6 +33,15 @@ class Replicator {
   /// A blob that came from the backend (contract http-api §4.9).
   Task<> transfer(Digest digest);
 
+  /// Another owner that has the blob on its disk.
+  struct Copy {
+    std::string host;
+    uint64_t size = 0;
+  };
+  Task<Result<Copy>> find(std::string ns, Digest digest);
+  /// Gets the blob from that owner into the store.
+  Task<Result<void>> fetch(Copy copy, std::string ns, Digest digest, uint64_t piece_length);
+
  private:
   std::vector<std::string> others(const Digest& digest) const;
   Task<> duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay);

@@ -92,8 +92,20 @@ Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
   auto there = co_await (*backend)->stat(digest.hex());
   if (there) co_return Result<void>{};
   auto blob = co_await services_.store.open(digest);
-  if (!blob && blob.error().code == Errc::not_found) {
-    log_.error("{} cannot be written back: it is gone from the cache", digest.str());
+  if (blob) {
+    auto good = co_await (*blob)->check();
+    if (!good) blob = fail(good.error());
+  }
+  const bool lost = !blob && (blob.error().code == Errc::not_found || blob.error().code == Errc::corrupt);
+  if (lost) {
+    auto copy = co_await services_.replicator.find(ns, digest);
+    if (!copy) {
+      log_.error("{} cannot be written back: it is gone from the cache, and {}", digest.str(),
+                 copy.error().message);
+      co_return Result<void>{};
+    }
+    // Its other owner writes it back when its turn comes.
+    log_.warn("{} is gone from the cache; origin {} has it", digest.str(), copy->host);
     co_return Result<void>{};
   }
   if (!blob) co_return propagate(blob);

@@ -9,6 +9,7 @@
 #include "krakend/io/task_group.h"
 #include "krakend/retry/retry_queue.h"
 #include "krakend/storage/blob_store.h"
+#include "roles/origin/replicator.h"
 
 namespace krakend::origin {
 
@@ -24,6 +25,7 @@ class WriteBack {
     storage::BlobStore& store;
     const backend::Backends& backends;
     retry::TaskTable& table;
+    Replicator& replicator;
   };
   WriteBack(Services services, retry::RetryQueueOptions options, Logger log);
 

@@ -41,18 +41,18 @@ void Connection::close() {
   wake_.notify_all();
 }
 
-Task<> Connection::write_loop(std::shared_ptr<Connection> self, io::FilePtr file,
-                              std::shared_ptr<const MetaInfo> info,
-                              std::function<void(PieceIndex)> sent_piece) {
+Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload) {
   while (!self->closed_) {
     if (!self->control_.empty()) {
       if (!co_await self->write_control()) break;
     } else if (!self->pieces_.empty()) {
       const auto index = self->pieces_.front();
       self->pieces_.pop_front();
-      if (!co_await self->write_piece(index, file, *info)) break;
-      self->sent += info->piece_size(index);
-      sent_piece(index);
+      const bool good = co_await payload.may_send(index);
+      if (!good) break;
+      if (!co_await self->write_piece(index, payload.file, *payload.info)) break;
+      self->sent += payload.info->piece_size(index);
+      payload.sent(index);
     } else {
       co_await self->wake_.wait();
     }

@@ -43,9 +43,16 @@ class Connection {
   void close();
   bool closed() const { return closed_; }
 
-  /// Writes what is queued until the connection closes. `sent` is called after each payload.
-  static Task<> write_loop(std::shared_ptr<Connection> self, io::FilePtr file,
-                           std::shared_ptr<const MetaInfo> info, std::function<void(PieceIndex)> sent);
+  struct Payload {
+    io::FilePtr file;
+    std::shared_ptr<const MetaInfo> info;
+    /// Asked before each payload; when it says no the connection closes.
+    std::function<Task<bool>(PieceIndex)> may_send;
+    /// Told after each payload.
+    std::function<void(PieceIndex)> sent;
+  };
+  /// Writes what is queued until the connection closes.
+  static Task<> write_loop(std::shared_ptr<Connection> self, Payload payload);
 
   // Bookkeeping of the torrent.
   uint64_t received = 0;    ///< bytes of good pieces from this peer

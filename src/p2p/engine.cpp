@@ -10,6 +10,10 @@ Engine::Engine(Services services, EngineSelf self, EngineOptions options, Tracke
 
 Engine::~Engine() = default;
 
+void Engine::on_miss(Miss miss) {
+  impl_->miss = std::move(miss);
+}
+
 Result<io::Address> Engine::start() {
   auto& self = impl_->context->self;
   auto listener = impl_->context->net.listen({self.listen_host, static_cast<uint16_t>(self.port)});

@@ -42,6 +42,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   ContextPtr context;
   std::unique_ptr<io::Listener> listener;
+  Miss miss;
   std::unordered_map<Digest, TorrentPtr> torrents;
   std::unordered_map<Digest, std::shared_ptr<Opening>> openings;
   std::list<MetaInfo> remembered;  ///< newest first

@@ -36,6 +36,7 @@ Task<> Engine::Impl::serve_incoming(std::shared_ptr<Impl> self, io::StreamPtr st
   }
   auto torrent = co_await self->find_for_peer(handshake->ns, handshake->digest);
   if (!torrent) {
+    if (self->miss) self->miss(handshake->ns, handshake->digest);
     ctx.log.debug("peer={} handshake: {}", stream->peer().str(), torrent.error().message);
     co_return;
   }

@@ -29,6 +29,7 @@ class TorrentReader final : public io::Content {
         co_return fail(Errc::corrupt, "blob {}: stored bytes were found damaged, read again",
                        torrent->info_->digest().str());
       }
+      if (torrent->blob_) co_return co_await torrent->check_for_reader(offset);
       const auto end = torrent->readable_end();
       if (offset < end) co_return end;
       torrent->picker_.set_cursor(static_cast<PieceIndex>(offset / torrent->info_->piece_length()));
@@ -67,7 +68,8 @@ Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::Blo
     : context_(std::move(context)),
       ns_(std::move(ns)),
       info_(std::make_shared<const MetaInfo>(std::move(info))),
-      file_(blob->file()),
+      blob_(std::move(blob)),
+      file_(blob_->file()),
       hasher_(context_->loop, file_),
       have_(info_->piece_count(), true),
       receiving_(have_.size()),
@@ -227,6 +229,26 @@ void Torrent::close_idle_connections(TimePoint now) {
     const bool busy = requests_.outstanding(id) > 0;
     if (!busy && now - connection->last_useful > context_->options.conn_tti) connection->close();
   }
+}
+
+Task<Result<uint64_t>> Torrent::check_for_reader(uint64_t offset) {
+  auto ready = co_await blob_->ready(offset);
+  if (!ready) fail_with(ready.error());
+  co_return ready;
+}
+
+Task<bool> Torrent::may_send(PieceIndex index) {
+  if (!blob_) co_return true;
+  const uint64_t end = info_->piece_offset(index) + info_->piece_size(index);
+  for (uint64_t at = info_->piece_offset(index); at < end;) {
+    auto ready = co_await blob_->ready(at);
+    if (!ready) {
+      fail_with(ready.error());
+      co_return false;
+    }
+    at = *ready;
+  }
+  co_return true;
 }
 
 bool Torrent::wanted_by_nobody() const {

@@ -81,6 +81,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool may_replace(const Connection& old) const;
   void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
   void drop_connection(const ConnectionPtr& connection);
+  /// Whether the bytes of the piece on disk are what they should be.
+  Task<bool> may_send(PieceIndex index);
+  Task<Result<uint64_t>> check_for_reader(uint64_t offset);
   Task<> watch_loop(std::shared_ptr<Torrent> self);
   void check_stalled(const ConnectionPtr& connection, TimePoint now);
 
@@ -112,6 +115,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   std::string ns_;
   std::shared_ptr<const MetaInfo> info_;
   storage::PartialBlobPtr partial_;  ///< while leeching
+  storage::BlobPtr blob_;            ///< of a seeder that was on disk: checked before it is served
   io::FilePtr file_;
   PrefixHasher hasher_;
   Bitfield have_;

@@ -173,7 +173,9 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
     if (sender->have().set(index)) self->picker_.add_piece(index);
   };
-  context_->tasks.spawn(Connection::write_loop(connection, file_, info_, on_sent), "peer writer");
+  const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
+  Connection::Payload payload{file_, info_, may_send, on_sent};
+  context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
   request_more(*connection);
 }

@@ -6,6 +6,7 @@
 #include "krakend/core/hex.h"
 #include "krakend/core/units.h"
 #include "storage/access_time.h"
+#include "storage/blob_state.h"
 #include "storage/blob_store_impl.h"
 
 namespace krakend::storage {
@@ -57,7 +58,8 @@ Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
   if (!file && file.error().code == Errc::not_found)
     co_return fail(Errc::not_found, "blob {} is not stored here", digest.str());
   if (!file) co_return propagate(file);
-  auto blob = std::make_shared<Blob>(digest, *file, size);
+  const bool good = trusted.contains(digest);
+  const BlobPtr blob(new Blob(std::make_shared<Blob::State>(self, digest, *file, size, good)));
   if (open_blobs.size() >= max_remembered_open) {
     std::erase_if(open_blobs, [](const auto& item) { return item.second.expired(); });
   }
@@ -92,8 +94,9 @@ Task<Result<MetaInfo>> BlobStore::make_metainfo(Digest digest, uint64_t piece_le
   auto blob = co_await impl->open(digest);
   if (!blob) co_return propagate(blob);
   const auto dir = impl->cache_entry(digest);
-  co_return co_await impl->loop.offload([&]() -> Result<MetaInfo> {
+  auto made = co_await impl->loop.offload([&]() -> Result<MetaInfo> {
     PieceSummer summer(piece_length);
+    Sha256 hash;
     std::vector<std::byte> buffer(MiB);
     const auto size = (*blob)->size();
     for (uint64_t at = 0; at < size;) {
@@ -101,8 +104,10 @@ Task<Result<MetaInfo>> BlobStore::make_metainfo(Digest digest, uint64_t piece_le
       if (!got) return propagate(got);
       if (*got == 0) return fail(Errc::io, "blob {} is shorter than its size", digest.str());
       summer.update(std::span(buffer).first(*got));
+      hash.update(std::span(buffer).first(*got));
       at += *got;
     }
+    if (hash.digest() != digest) return fail(Errc::corrupt, "its digest is another one");
     auto info = MetaInfo::make(digest, size, piece_length, summer.take());
     if (!info) return info;
     if (auto written = io::write_file_durably(impl->disk, in_dir(dir, metainfo_name), info->json());
@@ -111,6 +116,8 @@ Task<Result<MetaInfo>> BlobStore::make_metainfo(Digest digest, uint64_t piece_le
     }
     return info;
   });
+  if (!made && made.error().code == Errc::corrupt) co_await impl->quarantine(digest, made.error().message);
+  co_return made;
 }
 
 Task<Result<void>> BlobStore::remove(Digest digest) {

@@ -12,6 +12,7 @@ namespace krakend::storage {
 struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   /// Blobs whose open file is remembered, so that concurrent readers share one descriptor.
   static constexpr size_t max_remembered_open = 16'384;
+  static constexpr size_t max_trusted = 200'000;
   /// Side files of access times are not written again for a smaller difference (contract core-formats §15).
   static constexpr Duration access_step = 5min;
 
@@ -21,6 +22,10 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   std::string cache_entry(const Digest& digest) const { return entry_dir(options.cache_dir, digest); }
   std::string download_entry(const Digest& digest) const { return entry_dir(options.download_dir, digest); }
   Task<Result<BlobPtr>> open(Digest digest);
+  /// The bytes of this blob are known to be good: committed or checked by this process.
+  void trust(const Digest& digest);
+  /// Takes a damaged blob out of the store.
+  Task<> quarantine(Digest digest, std::string what);
   /// Blocks: before the loop runs.
   Result<void> open_uploads();
 
@@ -32,6 +37,7 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   std::unordered_map<Digest, std::weak_ptr<Blob>> open_blobs;
   std::unordered_map<std::string, UploadPtr> uploads;  ///< until committed or discarded
   std::vector<KeptUpload> kept;
+  std::unordered_set<Digest> trusted;
   std::vector<EvictionGuard> guards;
   RoomMaker make_room;
   /// Opened since the last write_access_times().

@@ -118,6 +118,7 @@ Task<Result<BlobPtr>> PartialBlob::commit() {
   });
   if (!done) co_return propagate(done);
   store->partials.erase(digest);
+  store->trust(digest);
   co_return co_await store->open(digest);
 }
 

@@ -144,6 +144,7 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
     co_await store->loop.offload([&] { (void)store->disk.remove_all(state->dir); });
     co_return propagate(committed);
   }
+  store->trust(expected);
   co_return co_await store->open(expected);
 }
 

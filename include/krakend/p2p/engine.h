@@ -62,8 +62,8 @@ struct EngineSelf {
 /// Where the bytes of one answer came from.
 enum class Source { disk, swarm };
 
-/// A blob that can be read: complete on disk, or arriving from the swarm. The last bytes of an arriving blob are
-/// held back until the SHA-256 of the whole has matched.
+/// A blob that can be read: complete on disk, or arriving from the swarm. The last bytes of an arriving blob
+/// are held back until the SHA-256 of the whole has matched.
 struct OpenedBlob {
   io::ContentPtr content;
   Source source = Source::disk;
@@ -110,6 +110,10 @@ class Engine {
   Engine(Services services, EngineSelf self, EngineOptions options, Tracker* tracker, Logger log);
   ~Engine();
 
+  /// Called when a peer asks for a blob that is not here: an origin gets it from its backend, and the peer
+  /// comes again. Before start().
+  using Miss = std::function<void(const std::string& ns, const Digest& digest)>;
+  void on_miss(Miss miss);
   /// Starts the P2P listener. Returns the bound address.
   Result<io::Address> start();
   /// Announced identity; the port is known after start().
@@ -117,8 +121,9 @@ class Engine {
   /// Closes everything; readers fail with cancelled. Partial blobs are kept.
   Task<> stop();
 
-  /// Opens a blob for reading, from disk or by joining its swarm. Returns as soon as its size is known; concurrent
-  /// calls for one digest are one download. not_found; no_space; errors of the tracker as they are.
+  /// Opens a blob for reading, from disk or by joining its swarm. Returns as soon as its size is known;
+  /// concurrent calls for one digest are one download. not_found; no_space; errors of the tracker as they
+  /// are.
   Task<Result<OpenedBlob>> open(std::string ns, Digest digest);
   /// Size of a blob without downloading it: from disk or metainfo.
   Task<Result<uint64_t>> size(std::string ns, Digest digest);

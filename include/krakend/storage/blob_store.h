@@ -39,20 +39,23 @@ struct StoreOptions {
 };
 
 /// A complete blob, open: its bytes stay readable for as long as this lives, even when it is removed
-/// meanwhile.
+/// meanwhile. What was on disk before this process started is checked against the sums of its pieces before
+/// ready() lets it be read; a blob that is damaged is removed from the store (corrupt).
 class Blob final : public io::Content {
  public:
-  Blob(Digest digest, io::FilePtr file, uint64_t size)
-      : digest_(digest), file_(std::move(file)), size_(size) {}
-  const Digest& digest() const { return digest_; }
-  uint64_t size() const override { return size_; }
-  io::FilePtr file() const override { return file_; }
-  Task<Result<uint64_t>> ready(uint64_t /*offset*/) override { co_return size_; }
+  ~Blob() override;
+  const Digest& digest() const;
+  uint64_t size() const override;
+  io::FilePtr file() const override;
+  Task<Result<uint64_t>> ready(uint64_t offset) override;
+  /// The whole of it.
+  Task<Result<void>> check();
 
  private:
-  Digest digest_;
-  io::FilePtr file_;
-  uint64_t size_;
+  friend class BlobStore;
+  struct State;
+  explicit Blob(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
 };
 using BlobPtr = std::shared_ptr<Blob>;
 
@@ -196,6 +199,7 @@ class BlobStore {
   Task<Result<void>> remove_partial(Digest digest);
 
  private:
+  friend class Blob;
   friend class Upload;
   friend class PartialBlob;
   struct Impl;

@@ -137,5 +137,78 @@ TEST_CASE(
   CHECK(stage.world.memory.space("/")->available == 11);
 }
 
+/// A blob of three pieces that was there before the process started.
+struct Damaged : Stage {
+  Damaged() {
+    REQUIRE(put(content, content_digest, 5));
+    store = make();
+  }
+  std::string side(const std::string& name) {
+    return io::parent_path(store->data_path(content_digest)) + "/" + name;
+  }
+  void write(const std::string& name, const std::string& bytes) {
+    REQUIRE(io::write_file(world.disk(), side(name), bytes));
+  }
+  BlobPtr open() {
+    auto blob = run(loop, store->open(content_digest));
+    REQUIRE(blob);
+    return *blob;
+  }
+  bool there() { return run(loop, store->size(content_digest)).has_value(); }
+};
+
+TEST_CASE("a blob from before the start is checked piece by piece before it is read") {
+  Damaged s;
+  auto blob = s.open();
+  CHECK(*run(s.loop, blob->ready(0)) == 5);
+  CHECK(*run(s.loop, blob->ready(7)) == 10);
+  CHECK(*run(s.loop, blob->ready(11)) == 12);
+  CHECK(*run(s.loop, blob->ready(0)) == 12);
+  CHECK(run(s.loop, s.open()->check()));
+}
+
+TEST_CASE("bytes that have changed on disk are not read, and the blob goes") {
+  Damaged s;
+  std::string bytes = content;
+  bytes[7] ^= 1;
+  s.write("data", bytes);
+  auto blob = s.open();
+  CHECK(*run(s.loop, blob->ready(0)) == 5);
+  const auto bad = run(s.loop, blob->ready(5));
+  REQUIRE_FALSE(bad);
+  CHECK(bad.error().code == Errc::corrupt);
+  CHECK(bad.error().message.find("piece 1 of 3") != std::string::npos);
+  CHECK_FALSE(s.there());
+  CHECK(s.put(content, content_digest, 5));
+  CHECK(run(s.loop, s.open()->check()));
+}
+
+TEST_CASE("a blob that lost its end goes") {
+  Damaged s;
+  s.write("data", content.substr(0, 9));
+  CHECK(run(s.loop, s.open()->ready(0)).error().code == Errc::corrupt);
+  CHECK_FALSE(s.there());
+}
+
+TEST_CASE("side files that are torn do no harm: the digest decides") {
+  Damaged s;
+  s.write("_torrentmeta", "{\"Info\":");
+  SECTION("good bytes") {
+    CHECK(run(s.loop, s.open()->check()));
+    CHECK(run(s.loop, s.store->make_metainfo(content_digest, 5)));
+    CHECK(run(s.loop, s.store->metainfo(content_digest)));
+  }
+  SECTION("bad bytes") {
+    s.write("data", std::string(content.size(), 'x'));
+    CHECK(run(s.loop, s.open()->check()).error().code == Errc::corrupt);
+    CHECK_FALSE(s.there());
+  }
+  SECTION("bad bytes when the metainfo is made anew") {
+    s.write("data", std::string(content.size(), 'x'));
+    CHECK(run(s.loop, s.store->make_metainfo(content_digest, 5)).error().code == Errc::corrupt);
+    CHECK_FALSE(s.there());
+  }
+}
+
 }  // namespace
 }  // namespace krakend::test

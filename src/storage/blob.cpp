@@ -1,0 +1,122 @@
+#include <atomic>
+
+#include "krakend/core/hash.h"
+#include "storage/blob_state.h"
+#include "storage/blob_store_impl.h"
+
+namespace krakend::storage {
+namespace {
+
+constexpr size_t read_size = 256 * 1024;
+
+/// Hands `length` bytes from `offset` on to `take`. Pool.
+template <class Take>
+Result<void> read_range(io::File& file, uint64_t offset, uint64_t length, Take take) {
+  std::vector<std::byte> buffer(std::min<uint64_t>(read_size, std::max<uint64_t>(length, 1)));
+  while (length > 0) {
+    const auto part = std::span(buffer).first(std::min<uint64_t>(buffer.size(), length));
+    auto got = file.read_at(offset, part);
+    if (!got) return propagate(got);
+    if (*got == 0) return fail(Errc::corrupt, "it ends at byte {}", offset);
+    take(std::span<const std::byte>(part).first(*got));
+    offset += *got;
+    length -= *got;
+  }
+  return {};
+}
+
+}  // namespace
+
+Blob::Blob(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Blob::~Blob() = default;
+const Digest& Blob::digest() const {
+  return state_->digest;
+}
+uint64_t Blob::size() const {
+  return state_->size;
+}
+io::FilePtr Blob::file() const {
+  return state_->file;
+}
+
+/// Pool: the sums to check against; without usable ones the blob's SHA-256 decides, and all is known at once.
+Result<void> Blob::State::load() {
+  auto info = read_metainfo(store->disk, store->cache_entry(digest));
+  if (info && info->length() == size && info->digest() == digest) {
+    sums = std::move(*info);
+    return {};
+  }
+  if (info && info->length() != size)
+    return fail(Errc::corrupt, "it has {} of {} bytes", size, info->length());
+  Sha256 hash;
+  auto read = read_range(*file, 0, size, [&hash](std::span<const std::byte> data) { hash.update(data); });
+  if (!read) return read;
+  if (hash.digest() != digest) return fail(Errc::corrupt, "its digest is another one");
+  trusted = true;
+  return {};
+}
+
+/// Pool.
+Result<void> Blob::State::check_piece(PieceIndex index) {
+  uint32_t sum = 0;
+  auto read = read_range(*file, sums->piece_offset(index), sums->piece_size(index),
+                         [&sum](std::span<const std::byte> data) { sum = crc32(sum, data); });
+  if (!read) return read;
+  if (sum != sums->piece_sum(index))
+    return fail(Errc::corrupt, "piece {} of {} is not what it was", index, sums->piece_count());
+  return {};
+}
+
+Task<Result<uint64_t>> Blob::ready(uint64_t offset) {
+  const auto state = state_;
+  if (state->trusted || offset >= state->size) co_return state->size;
+  Result<void> good;
+  if (!state->sums) good = co_await state->store->loop.offload([&] { return state->load(); });
+  if (good && !state->trusted) {
+    if (state->checked.size() == 0) state->checked = Bitfield(state->sums->piece_count());
+    const auto index = static_cast<PieceIndex>(offset / state->sums->piece_length());
+    if (!state->checked.test(index)) {
+      good = co_await state->store->loop.offload([&] { return state->check_piece(index); });
+      if (good) state->checked.set(index);
+    }
+    if (good && state->checked.all()) {
+      state->trusted = true;
+      state->store->trust(state->digest);
+    }
+    if (good && !state->trusted) co_return state->sums->piece_offset(index) + state->sums->piece_size(index);
+  }
+  if (good) co_return state->size;
+  if (good.error().code == Errc::corrupt) {
+    co_await state->store->quarantine(state->digest, good.error().message);
+    co_return fail(Errc::corrupt, "blob {} is damaged: {}", state->digest.str(), good.error().message);
+  }
+  co_return propagate(good);
+}
+
+Task<Result<void>> Blob::check() {
+  for (uint64_t end = 0; end < size();) {
+    auto ready_to = co_await ready(end);
+    if (!ready_to) co_return propagate(ready_to);
+    end = *ready_to;
+  }
+  co_return Result<void>{};
+}
+
+void BlobStore::Impl::trust(const Digest& digest) {
+  if (trusted.size() >= max_trusted) trusted.clear();
+  trusted.insert(digest);
+}
+
+Task<> BlobStore::Impl::quarantine(Digest digest, std::string what) {
+  const auto self = shared_from_this();
+  log.error("blob {} is damaged on disk ({}): removed, to be fetched anew", digest.str(), what);
+  open_blobs.erase(digest);
+  trusted.erase(digest);
+  const auto dir = cache_entry(digest);
+  const auto trash = in_dir(options.upload_dir, "damaged-" + random.uuid4());
+  co_await loop.offload([&] {
+    if (auto moved = disk.rename(dir, trash)) (void)disk.remove_all(trash);
+  });
+}
+
+}  // namespace krakend::storage
