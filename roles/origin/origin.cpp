@@ -11,6 +11,7 @@
 #include "roles/origin/leases.h"
 #include "roles/origin/replicator.h"
 #include "roles/origin/ring_health.h"
+#include "roles/origin/ring_repair.h"
 #include "roles/origin/upload_handler.h"
 #include "roles/origin/write_back.h"
 
@@ -57,8 +58,9 @@ struct Origin::Impl {
         uploads({services.loop, services.clock, store, write_back, replicator, leases}, options.piece_lengths,
                 log),
         blobs({store, refresher, backends, engine, ring, leases, write_back}, options.piece_lengths, log),
-        collection({services.loop, tasks, store, refresher, backends, engine, ring, leases, write_back},
-                   log) {}
+        collection({services.loop, tasks, store, refresher, backends, engine, ring, leases, write_back}, log),
+        repair({services.loop, services.clock, services.client, store, ring, replicator}, options.self, log) {
+  }
 
   http::Router router();
   void refresh_for_peer(const std::string& ns, const Digest& digest);
@@ -82,6 +84,7 @@ struct Origin::Impl {
   UploadHandler uploads;
   BlobHandler blobs;
   CollectionHandler collection;
+  RingRepair repair;
   bool stopping = false;
 };
 
@@ -120,7 +123,9 @@ Result<Origin::Bound> Origin::start() {
   auto p2p = impl_->engine.start();
   if (!p2p) return propagate(p2p);
   bound.p2p = *p2p;
+  impl_->health.on_change([impl] { impl->repair.wake(); });
   impl_->tasks.spawn(impl_->health.run(), "ring health");
+  impl_->tasks.spawn(impl_->repair.run(), "ring repair");
   impl_->tasks.spawn(impl_->uploads.expire(), "upload expiry");
   return bound;
 }
@@ -142,6 +147,7 @@ http::Router Origin::Impl::router() {
   blobs.add_routes(router);
   uploads.add_routes(router);
   collection.add_routes(router);
+  repair.add_routes(router);
   return router;
 }
 

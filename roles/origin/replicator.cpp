@@ -68,6 +68,15 @@ Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {
   note(host, blob->digest(), sent);
 }
 
+Task<Result<void>> Replicator::give(std::string host, Digest digest) {
+  auto blob = co_await services_.store.open(digest);
+  if (!blob) co_return propagate(blob);
+  auto good = co_await (*blob)->check();
+  if (!good) co_return good;
+  api::OriginClient origin(services_.client, std::move(host));
+  co_return co_await origin.transfer(digest, (*blob)->file(), (*blob)->size());
+}
+
 Task<Result<Replicator::Copy>> Replicator::find(std::string ns, Digest digest) {
   for (const std::string& host : others(digest)) {
     api::OriginClient origin(services_.client, host);

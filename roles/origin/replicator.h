@@ -33,6 +33,8 @@ class Replicator {
   /// A blob that came from the backend (contract http-api §4.9).
   Task<> transfer(Digest digest);
 
+  /// Gives one origin a blob that it lacks.
+  Task<Result<void>> give(std::string host, Digest digest);
   /// Another owner that has the blob on its disk.
   struct Copy {
     std::string host;

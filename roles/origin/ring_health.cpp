@@ -53,6 +53,7 @@ void RingHealth::note(const std::string& host, bool passed) {
   if (++state.contrary < (passed ? passes : fails)) return;
   state = State{passed, 0};
   log_.warn("origin {} is {} now", host, passed ? "healthy" : "unhealthy");
+  if (changed_) changed_();
 }
 
 }  // namespace krakend::origin

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "krakend/core/log.h"
@@ -26,6 +28,8 @@ class RingHealth {
 
   /// Unknown hosts, so this origin itself, are healthy.
   bool healthy(const std::string& host) const;
+  /// Called whenever a host becomes healthy or unhealthy.
+  void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
   /// Probes for ever; returns at once when there is nobody to probe.
   Task<> run();
 
@@ -47,6 +51,7 @@ class RingHealth {
   const std::vector<std::string> members_;
   Logger log_;
   std::unordered_map<std::string, State> states_;
+  std::function<void()> changed_;
 };
 
 }  // namespace krakend::origin

@@ -16,7 +16,8 @@ using Hosts = std::vector<std::string>;
 
 /// Contract http-api §5.2, p2p §15.5. A shard is 16 bits, so its table is bounded by itself.
 constexpr LookupCacheOptions locations_cache{10s, 1s, 65'536};
-constexpr LookupCacheOptions contexts_cache{10s, 1min, 10'000};
+/// Failures for less long than the reference does (1 min): an origin that is back is wanted at once.
+constexpr LookupCacheOptions contexts_cache{10s, 3s, 10'000};
 /// An origin that did not answer this often is asked for locations last for a while.
 constexpr unsigned passive_fails = 3;
 constexpr Duration passive_time = 30s;
@@ -49,6 +50,9 @@ struct OriginCluster::Impl {
 
   OriginClient origin(const std::string& host) { return OriginClient(services.client, host); }
   Task<Result<Hosts>> ask_locations(Digest digest);
+  /// The owners, and behind them all other origins: when no owner answers, any origin takes an upload, and
+  /// the ring repairs itself later.
+  Hosts with_others(Hosts owners) const;
   Task<Result<void>> download_from(std::string host, std::string ns, Digest digest,
                                    const std::function<Result<io::ByteSink*>()>& restart);
   Task<Result<PeerContext>> ask_context(std::string host) { co_return co_await origin(host).peer_context(); }
@@ -63,6 +67,13 @@ struct OriginCluster::Impl {
   LookupCache<std::string, PeerContext> contexts;
   io::TaskGroup tasks;
 };
+
+Hosts OriginCluster::Impl::with_others(Hosts owners) const {
+  for (const std::string& host : hosts) {
+    if (std::find(owners.begin(), owners.end(), host) == owners.end()) owners.push_back(host);
+  }
+  return owners;
+}
 
 OriginCluster::OriginCluster(Services services, std::vector<std::string> hosts, Logger log)
     : impl_(std::make_unique<Impl>(services, std::move(hosts), std::move(log))) {}
@@ -158,7 +169,7 @@ Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::File
   auto owners = co_await locations(digest);
   if (!owners) co_return propagate(owners);
   Result<void> last = fail(Errc::internal, "no owner");
-  for (const std::string& host : *owners) {
+  for (const std::string& host : impl_->with_others(std::move(*owners))) {
     last = co_await impl_->origin(host).upload(ns, digest, file, size);
     if (last) break;
     impl_->log.warn("upload of {} to origin {} failed: {}", digest.str(), host, last.error().message);
@@ -171,9 +182,7 @@ Task<Result<void>> OriginCluster::erase(std::vector<std::string> namespaces, Dig
   auto hosts = co_await locations(digest);
   if (!hosts) co_return propagate(hosts);
   // Not the owners alone: a former one may still have it.
-  for (const std::string& host : impl_->hosts) {
-    if (std::find(hosts->begin(), hosts->end(), host) == hosts->end()) hosts->push_back(host);
-  }
+  hosts = impl_->with_others(std::move(*hosts));
   for (const std::string& ns : namespaces) {
     for (const std::string& host : *hosts) {
       auto erased = co_await impl_->origin(host).erase(ns, digest);
