@@ -12,14 +12,6 @@
 namespace krakend::origin {
 namespace {
 
-/// Outcome of a refresh that did not bring the blob: 202, 404 and 503 have no body (contract http-api §4.4).
-http::Response refresh_response(const Error& error) {
-  if (error.code == Errc::pending) return http::text_response(202);
-  if (error.code == Errc::not_found) return http::text_response(404);
-  if (error.code == Errc::unavailable || error.code == Errc::no_space) return http::text_response(503);
-  return api::error_with_status(500, error);
-}
-
 http::Response blob_response(const storage::BlobPtr& blob, std::string_view range_header) {
   const uint64_t size = blob->size();
   auto range = parse_range(range_header, size);

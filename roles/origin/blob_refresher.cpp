@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "krakend/api/requests.h"
 #include "krakend/core/units.h"
 #include "roles/origin/origin.h"
 
@@ -11,6 +12,13 @@ namespace {
 constexpr unsigned resumes_max = 5;
 
 }  // namespace
+
+http::Response refresh_response(const Error& error) {
+  if (error.code == Errc::pending) return http::text_response(202);
+  if (error.code == Errc::not_found) return http::text_response(404);
+  if (error.code == Errc::unavailable || error.code == Errc::no_space) return http::text_response(503);
+  return api::error_with_status(500, error);
+}
 
 BlobRefresher::BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths,
                              uint64_t size_limit, Logger log)
@@ -31,7 +39,7 @@ Task<Result<uint64_t>> BlobRefresher::stat(std::string ns, Digest digest) const 
   co_return co_await (*backend)->stat(digest.hex());
 }
 
-Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest) {
+Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest, bool share) {
   const auto running = fetches_.find(digest);
   if (running != fetches_.end()) co_return co_await wait_for(running->second);
   if (const Error* failure = remembered_failure(digest)) co_return fail(*failure);
@@ -39,7 +47,7 @@ Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest) {
   if (!backend) co_return propagate(backend);
   auto size = co_await (*backend)->stat(digest.hex());
   // What is not written back yet, or whose backend is away, may be at another owner.
-  Source source{ns, *backend, {}};
+  Source source{ns, *backend, {}, share};
   if (!size) {
     auto copy = co_await services_.replicator.find(ns, digest);
     if (!copy) co_return propagate(size);
@@ -90,7 +98,7 @@ Task<> BlobRefresher::run(FetchPtr fetch, Source source, Digest digest, uint64_t
     co_return;
   }
   log_.info("fetched {} from {}", digest.str(), where);
-  if (from_backend) co_await services_.replicator.transfer(digest);
+  if (from_backend && source.share) co_await services_.replicator.transfer(digest);
 }
 
 Task<Result<void>> BlobRefresher::download(backend::BackendPtr backend, Digest digest,

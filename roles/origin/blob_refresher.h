@@ -9,6 +9,7 @@
 #include "krakend/backend/backend.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
+#include "krakend/http/message.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/task_group.h"
@@ -16,6 +17,9 @@
 #include "roles/origin/replicator.h"
 
 namespace krakend::origin {
+
+/// Outcome of a refresh that did not bring the blob: 202, 404 and 503 have no body (contract http-api §4.4).
+http::Response refresh_response(const Error& error);
 
 /// Fetches blobs from their backend into the local store when a request misses (contract http-api §4.4
 /// "Refresh"). One fetch per digest at a time; failures are remembered for a while. Loop thread.
@@ -44,7 +48,8 @@ class BlobRefresher {
 
   /// Success: the store has the blob now. pending: a fetch is running; not_found: the backend has no such
   /// blob; unavailable: too many fetches.
-  Task<Result<void>> refresh(std::string ns, Digest digest);
+  /// `share`: the other owners get the blob too.
+  Task<Result<void>> refresh(std::string ns, Digest digest, bool share = true);
   bool fetching(const Digest& digest) const { return fetches_.contains(digest); }
   /// Size by the backend; not_found. An unknown namespace is internal.
   Task<Result<uint64_t>> stat(std::string ns, Digest digest) const;
@@ -70,6 +75,7 @@ class BlobRefresher {
     std::string ns;
     backend::BackendPtr backend;
     Replicator::Copy copy;  ///< with a host: instead of the backend
+    bool share = true;
   };
   Task<> run(FetchPtr fetch, Source source, Digest digest, uint64_t size);
   Task<Result<void>> download(backend::BackendPtr backend, Digest digest, uint64_t piece_length);

@@ -7,8 +7,10 @@
 #include "krakend/io/task_group.h"
 #include "roles/origin/blob_handler.h"
 #include "roles/origin/blob_refresher.h"
+#include "roles/origin/cleanup_handler.h"
 #include "roles/origin/collection_handler.h"
 #include "roles/origin/leases.h"
+#include "roles/origin/remote_handler.h"
 #include "roles/origin/replicator.h"
 #include "roles/origin/ring_health.h"
 #include "roles/origin/ring_repair.h"
@@ -59,6 +61,9 @@ struct Origin::Impl {
                 log),
         blobs({store, refresher, backends, engine, ring, leases, write_back}, options.piece_lengths, log),
         collection({services.loop, tasks, store, refresher, backends, engine, ring, leases, write_back}, log),
+        cleanup({services.clock, store, engine, ring, write_back}, options.self, log),
+        remote({services.loop, services.clock, services.random, services.client, store, refresher, leases},
+               log),
         repair({services.loop, services.clock, services.client, store, ring, replicator}, options.self, log) {
   }
 
@@ -84,6 +89,8 @@ struct Origin::Impl {
   UploadHandler uploads;
   BlobHandler blobs;
   CollectionHandler collection;
+  CleanupHandler cleanup;
+  RemoteHandler remote;
   RingRepair repair;
   bool stopping = false;
 };
@@ -99,7 +106,7 @@ void Origin::Impl::refresh_for_peer(const std::string& ns, const Digest& digest)
 
 Task<> Origin::Impl::refresh(std::string ns, Digest digest) {
   // What comes of it is in the refresher's log; the peer asks again.
-  (void)co_await refresher.refresh(std::move(ns), digest);
+  (void)co_await refresher.refresh(std::move(ns), digest, false);
 }
 
 Result<Origin::Bound> Origin::start() {
@@ -147,6 +154,8 @@ http::Router Origin::Impl::router() {
   blobs.add_routes(router);
   uploads.add_routes(router);
   collection.add_routes(router);
+  cleanup.add_routes(router);
+  remote.add_routes(router);
   repair.add_routes(router);
   return router;
 }

@@ -218,7 +218,7 @@ def test_pushes_race_with_the_collector(tmp_path, request, origins):
     pushers = Pushers(front, seed, time.monotonic() + 30)
     removed = 0
     while any(thread.is_alive() for thread in pushers.threads):
-        status, said = run_gc(front, "--min-age=3s", "--delete")
+        status, said = run_gc(front, "--min-age=6s", "--delete")
         assert status == 0, said
         removed += int(said.split("removed: ")[-1].split(" blobs")[0])
     pushers.join()
