@@ -1,4 +1,4 @@
-#include <atomic>
+#include <optional>
 
 #include "krakend/core/hash.h"
 #include "storage/blob_state.h"
@@ -39,25 +39,21 @@ io::FilePtr Blob::file() const {
   return state_->file;
 }
 
-/// Pool: the sums to check against; without usable ones the blob's SHA-256 decides, and all is known at once.
-Result<void> Blob::State::load() {
+/// Pool: the sums to check against; nullopt when there are no usable ones, but the blob's SHA-256 is right.
+Result<std::optional<MetaInfo>> Blob::State::load() const {
   auto info = read_metainfo(store->disk, store->cache_entry(digest));
-  if (info && info->length() == size && info->digest() == digest) {
-    sums = std::move(*info);
-    return {};
-  }
+  if (info && info->length() == size && info->digest() == digest) return std::optional(std::move(*info));
   if (info && info->length() != size)
     return fail(Errc::corrupt, "it has {} of {} bytes", size, info->length());
   Sha256 hash;
   auto read = read_range(*file, 0, size, [&hash](std::span<const std::byte> data) { hash.update(data); });
-  if (!read) return read;
+  if (!read) return propagate(read);
   if (hash.digest() != digest) return fail(Errc::corrupt, "its digest is another one");
-  trusted = true;
-  return {};
+  return std::optional<MetaInfo>();
 }
 
 /// Pool.
-Result<void> Blob::State::check_piece(PieceIndex index) {
+Result<void> Blob::State::check_piece(PieceIndex index) const {
   uint32_t sum = 0;
   auto read = read_range(*file, sums->piece_offset(index), sums->piece_size(index),
                          [&sum](std::span<const std::byte> data) { sum = crc32(sum, data); });
@@ -69,28 +65,44 @@ Result<void> Blob::State::check_piece(PieceIndex index) {
 
 Task<Result<uint64_t>> Blob::ready(uint64_t offset) {
   const auto state = state_;
-  if (state->trusted || offset >= state->size) co_return state->size;
-  Result<void> good;
-  if (!state->sums) good = co_await state->store->loop.offload([&] { return state->load(); });
-  if (good && !state->trusted) {
-    if (state->checked.size() == 0) state->checked = Bitfield(state->sums->piece_count());
+  if (offset >= state->size) co_return state->size;
+  auto good = co_await state->prepare();
+  if (good && state->trusted) co_return state->size;
+  if (good) {
     const auto index = static_cast<PieceIndex>(offset / state->sums->piece_length());
-    if (!state->checked.test(index)) {
+    if (!state->checked.test(index))
       good = co_await state->store->loop.offload([&] { return state->check_piece(index); });
-      if (good) state->checked.set(index);
+    if (good) {
+      state->checked.set(index);
+      if (state->checked.all()) state->trust();
+      co_return state->trusted ? state->size
+                               : state->sums->piece_offset(index) + state->sums->piece_size(index);
     }
-    if (good && state->checked.all()) {
-      state->trusted = true;
-      state->store->trust(state->digest);
-    }
-    if (good && !state->trusted) co_return state->sums->piece_offset(index) + state->sums->piece_size(index);
   }
-  if (good) co_return state->size;
   if (good.error().code == Errc::corrupt) {
     co_await state->store->quarantine(state->digest, good.error().message);
     co_return fail(Errc::corrupt, "blob {} is damaged: {}", state->digest.str(), good.error().message);
   }
   co_return propagate(good);
+}
+
+Task<Result<void>> Blob::State::prepare() {
+  if (trusted || sums) co_return Result<void>{};
+  auto loaded = co_await store->loop.offload([&] { return load(); });
+  if (!loaded) co_return propagate(loaded);
+  if (trusted || sums) co_return Result<void>{};  // another reader was faster
+  if (*loaded) {
+    checked = Bitfield((*loaded)->piece_count());
+    sums = std::move(*loaded);
+  } else {
+    trust();
+  }
+  co_return Result<void>{};
+}
+
+void Blob::State::trust() {
+  trusted = true;
+  store->trust(digest);
 }
 
 Task<Result<void>> Blob::check() {
