@@ -34,6 +34,9 @@ Result<std::unique_ptr<SQLite::Database>> open_file(const std::string& path) {
     file->exec("PRAGMA synchronous=FULL");
     const std::string check = file->execAndGet("PRAGMA quick_check(1)").getString();
     if (check != "ok") return fail(Errc::corrupt, "database: {}", check);
+    // A few short rows at a time: the usual 2 MB of pages would be for nothing.
+    file->exec("PRAGMA cache_size=-128");
+    file->exec("PRAGMA shrink_memory");
     return {};
   });
   if (!opened) return propagate(opened);
