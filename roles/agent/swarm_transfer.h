@@ -15,22 +15,15 @@ std::string_view source_name(p2p::Source source);
 
 /// The agent's registry reads blobs from its disk or the swarm, with the repository as namespace, and tags
 /// from the build-index. It never writes. Loop thread.
-class SwarmTransfer final : public registry::Transfer {
+class SwarmTransfer final : public registry::ReadOnlyTransfer {
  public:
-  SwarmTransfer(p2p::Engine& engine, api::TagClient& tags) : engine_(engine), tags_(tags) {}
+  SwarmTransfer(p2p::Engine& engine, api::TagClient& tags)
+      : ReadOnlyTransfer("an agent is read-only: push to the proxy"), engine_(engine), tags_(tags) {}
 
   Task<Result<uint64_t>> stat(std::string repo, Digest digest) override;
   Task<Result<registry::OpenedBlob>> open(std::string repo, Digest digest) override;
   Task<Result<Digest>> get_tag(std::string repo, std::string tag) override;
-  Task<Result<std::vector<std::string>>> list_tags(std::string repo) override;
-  Task<Result<std::vector<std::string>>> list_all() override;
-
-  bool writable() const override { return false; }
-  Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
-  Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
-  Task<Result<storage::UploadPtr>> create_upload(std::string owner) override;
-  Task<Result<void>> remove_tag(std::string repo, std::string tag) override;
-  Task<Result<void>> remove_blob(std::string repo, Digest digest) override;
+  Task<Result<std::vector<std::string>>> list_names(std::string prefix) override;
 
  private:
   p2p::Engine& engine_;

@@ -22,21 +22,6 @@ constexpr api::Backoff manifest_backoff{500ms, 2, 30s};
 /// Dependencies looked up at the origins at once.
 constexpr size_t parallel_stats = 16;
 
-/// Collects a download as text. The download writes from one thread at a time.
-class TextSink final : public io::ByteSink {
- public:
-  Result<void> write(std::span<const std::byte> data) override {
-    if (text_.size() + data.size() > max_manifest)
-      return fail(Errc::too_large, "manifest is larger than {}", format_size(max_manifest));
-    text_.append(as_text(data));
-    return {};
-  }
-  std::string& text() { return text_; }
-
- private:
-  std::string text_;
-};
-
 }  // namespace
 
 struct DependencyResolver::Rule {
@@ -90,18 +75,8 @@ Task<Result<Digest>> DependencyResolver::sha256_of(ContentDigest digest) {
 
 Task<Result<std::string>> DependencyResolver::download_manifest(std::string tag, Digest digest) {
   for (unsigned retry = 0;; ++retry) {
-    TextSink sink;
-    std::function<Result<io::ByteSink*>()> restart = [&sink]() -> Result<io::ByteSink*> {
-      sink.text().clear();
-      return &sink;
-    };
-    auto done = co_await services_.origins.download(tag, digest, restart);
-    if (done) {
-      const Digest actual = Digest::of(sink.text());
-      if (actual != digest)
-        co_return fail(Errc::corrupt, "the origins sent bytes of digest {}", actual.str());
-      co_return std::move(sink.text());
-    }
+    auto done = co_await services_.origins.download_text(tag, digest, max_manifest);
+    if (done) co_return done;
     const Errc code = done.error().code;
     const bool may_come = code == Errc::not_found || code == Errc::network;
     if (!may_come || retry == manifest_retries) co_return propagate(done);

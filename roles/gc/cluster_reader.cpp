@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "krakend/core/hex.h"
-#include "krakend/registry/tag_names.h"
 
 namespace krakend::gc {
 namespace {
@@ -43,15 +42,6 @@ class Text final : public io::Content, public io::File, public std::enable_share
   const std::string text_;
 };
 
-class TextSink final : public io::ByteSink {
- public:
-  Result<void> write(std::span<const std::byte> data) override {
-    text.append(as_text(data));
-    return {};
-  }
-  std::string text;
-};
-
 }  // namespace
 
 Task<Result<uint64_t>> ClusterReader::stat(std::string repo, Digest digest) {
@@ -59,51 +49,17 @@ Task<Result<uint64_t>> ClusterReader::stat(std::string repo, Digest digest) {
 }
 
 Task<Result<registry::OpenedBlob>> ClusterReader::open(std::string repo, Digest digest) {
-  TextSink sink;
-  std::function<Result<io::ByteSink*>()> restart = [&sink]() -> Result<io::ByteSink*> {
-    sink.text.clear();
-    return &sink;
-  };
-  auto done = co_await origins_.download(std::move(repo), digest, restart);
-  if (!done) co_return propagate(done);
-  if (const Digest actual = Digest::of(sink.text); actual != digest)
-    co_return fail(Errc::corrupt, "the origins sent bytes of digest {} as {}", actual.str(), digest.str());
-  co_return registry::OpenedBlob{std::make_shared<Text>(std::move(sink.text)), "origin"};
+  auto text = co_await origins_.download_text(std::move(repo), digest, manifest_size_max);
+  if (!text) co_return propagate(text);
+  co_return registry::OpenedBlob{std::make_shared<Text>(std::move(*text)), "origin"};
 }
 
 Task<Result<Digest>> ClusterReader::get_tag(std::string repo, std::string tag) {
   co_return co_await tags_.get(fmt::format("{}:{}", repo, tag));
 }
 
-Task<Result<std::vector<std::string>>> ClusterReader::list_tags(std::string repo) {
-  auto names = co_await tags_.list(registry::tag_prefix(repo));
-  if (!names) co_return propagate(names);
-  co_return registry::tags_of(repo, *names);
-}
-
-Task<Result<std::vector<std::string>>> ClusterReader::list_all() {
-  co_return co_await tags_.list("");
-}
-
-Task<Result<void>> ClusterReader::put_blob(std::string /*repo*/, Digest /*digest*/,
-                                           storage::UploadPtr /*upload*/) {
-  co_return read_only();
-}
-
-Task<Result<void>> ClusterReader::put_tag(std::string /*repo*/, std::string /*tag*/, Digest /*digest*/) {
-  co_return read_only();
-}
-
-Task<Result<storage::UploadPtr>> ClusterReader::create_upload(std::string /*owner*/) {
-  co_return read_only();
-}
-
-Task<Result<void>> ClusterReader::remove_tag(std::string /*repo*/, std::string /*tag*/) {
-  co_return read_only();
-}
-
-Task<Result<void>> ClusterReader::remove_blob(std::string /*repo*/, Digest /*digest*/) {
-  co_return read_only();
+Task<Result<std::vector<std::string>>> ClusterReader::list_names(std::string prefix) {
+  co_return co_await tags_.list(std::move(prefix));
 }
 
 }  // namespace krakend::gc

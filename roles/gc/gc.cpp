@@ -13,8 +13,6 @@ namespace {
 
 /// Blobs that are frozen at once: the freeze lasts 30 s.
 constexpr size_t batch_size = 100;
-/// Larger documents count as no manifests.
-constexpr uint64_t manifest_size_max = 32 * MiB;
 constexpr size_t told_missing_max = 10;
 /// Everybody has read a deletion note by then.
 constexpr auto note_age_max = std::chrono::days(30);
@@ -66,8 +64,11 @@ Task<Result<void>> Collector::take_inventory() {
     there_.insert(inventory->cached.begin(), inventory->cached.end());
     there_.insert(inventory->stored.begin(), inventory->stored.end());
   }
-  // A lone origin may call itself by a name that only its own machine resolves.
-  if (hosts_.size() < 2) hosts_ = {first.host()};
+  if (hosts_.size() < 2) {
+    // A lone origin may call itself by a name that only its own machine resolves, and has said all.
+    hosts_ = {first.host()};
+    co_return Result<void>{};
+  }
   for (const std::string& host : hosts_) {
     api::CollectionClient origin(services_.client, host);
     auto inventory = co_await origin.inventory(options_.namespaces.front(), false);

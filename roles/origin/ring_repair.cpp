@@ -12,7 +12,6 @@ namespace {
 /// Blobs that are looked at between two pauses: the rest of the origin's work comes first.
 constexpr unsigned blobs_per_step = 64;
 constexpr Duration step_pause = 20ms;
-constexpr Duration call_limit = 5s;
 constexpr unsigned tell_attempts = 5;
 constexpr Duration tell_pause = 2s;
 
@@ -41,16 +40,10 @@ Task<> RingRepair::tell_others() {
   for (unsigned attempt = 0; attempt < tell_attempts && !left.empty(); ++attempt) {
     if (attempt > 0) co_await services_.clock.sleep(tell_pause);
     for (const std::string& host : std::vector<std::string>(left)) {
-      auto address = io::Address::parse(host);
-      if (!address) continue;
-      http::ClientRequest request;
-      request.method = "POST";
-      request.host = *address;
-      request.target = "/x/repair";
-      request.total_timeout = call_limit;
-      auto response = co_await services_.client.send(std::move(request));
+      api::OriginClient origin(services_.client, host);
+      auto told = co_await origin.repair();
       // Whatever it answers: an origin of the reference has no such thing.
-      if (response) std::erase(left, host);
+      if (told || told.error().http_status != 0) std::erase(left, host);
     }
   }
 }

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "krakend/api/deletions.h"
-#include "krakend/registry/tag_names.h"
 
 namespace krakend::proxy {
 
@@ -31,16 +30,8 @@ Task<Result<Digest>> OriginTransfer::get_tag(std::string repo, std::string tag) 
   co_return co_await tags_.get(fmt::format("{}:{}", repo, tag));
 }
 
-Task<Result<std::vector<std::string>>> OriginTransfer::list_tags(std::string repo) {
-  auto names = co_await tags_.list(registry::tag_prefix(repo));
-  if (!names) co_return propagate(names);
-  auto tags = registry::tags_of(repo, *names);
-  if (tags.empty()) co_return fail(Errc::not_found, "no tags in repository {}", repo);
-  co_return tags;
-}
-
-Task<Result<std::vector<std::string>>> OriginTransfer::list_all() {
-  co_return co_await tags_.list("");
+Task<Result<std::vector<std::string>>> OriginTransfer::list_names(std::string prefix) {
+  co_return co_await tags_.list(std::move(prefix));
 }
 
 Task<Result<void>> OriginTransfer::put_tag(std::string repo, std::string tag, Digest digest) {

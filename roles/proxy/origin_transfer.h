@@ -37,8 +37,7 @@ class OriginTransfer final : public registry::Transfer {
   Task<Result<uint64_t>> stat(std::string repo, Digest digest) override;
   Task<Result<registry::OpenedBlob>> open(std::string repo, Digest digest) override;
   Task<Result<Digest>> get_tag(std::string repo, std::string tag) override;
-  Task<Result<std::vector<std::string>>> list_tags(std::string repo) override;
-  Task<Result<std::vector<std::string>>> list_all() override;
+  Task<Result<std::vector<std::string>>> list_names(std::string prefix) override;
 
   bool writable() const override { return true; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;

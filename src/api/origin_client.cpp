@@ -161,4 +161,10 @@ Task<Result<void>> OriginClient::ready() {
   co_return Result<void>{};
 }
 
+Task<Result<void>> OriginClient::repair() {
+  auto response = co_await call(client_, "POST", host_, "/x/repair", limits::readiness, 202);
+  if (!response) co_return propagate(response);
+  co_return Result<void>{};
+}
+
 }  // namespace krakend::api

@@ -150,6 +150,19 @@ Task<Result<void>> OriginCluster::download(std::string ns, Digest digest,
   co_return fail(Errc::unavailable, "no origin gave {}: {}", digest.str(), last.message);
 }
 
+Task<Result<std::string>> OriginCluster::download_text(std::string ns, Digest digest, uint64_t limit) {
+  io::TextSink sink(limit);
+  std::function<Result<io::ByteSink*>()> restart = [&sink]() -> Result<io::ByteSink*> {
+    sink.text.clear();
+    return &sink;
+  };
+  auto done = co_await download(std::move(ns), digest, restart);
+  if (!done) co_return propagate(done);
+  if (const Digest actual = Digest::of(sink.text); actual != digest)
+    co_return fail(Errc::corrupt, "the origins sent bytes of digest {}", actual.str());
+  co_return std::move(sink.text);
+}
+
 Task<Result<void>> OriginCluster::Impl::download_from(std::string host, std::string ns, Digest digest,
                                                       const std::function<Result<io::ByteSink*>()>& restart) {
   const TimePoint deadline = services.clock.now() + poll_limit;

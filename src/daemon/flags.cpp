@@ -49,10 +49,7 @@ auto port_list(std::vector<uint16_t> Options::*member) {
 
 auto host_list(std::vector<std::string> Options::*member) {
   return [member](Options& options, const std::string& text) -> Result<void> {
-    Result<io::Address> address = io::Address::parse(text);
-    if (!address || address->port == 0) {
-      return fail(Errc::invalid_argument, "expected HOST:PORT, found \"{}\"", text);
-    }
+    if (Result<void> checked = check_host_port(text); !checked) return checked;
     (options.*member).push_back(text);
     return {};
   };
@@ -261,6 +258,12 @@ void add_identity(std::vector<Flag>& table) {
 }
 
 }  // namespace
+
+Result<void> check_host_port(const std::string& text) {
+  const Result<io::Address> address = io::Address::parse(text);
+  if (address && address->port != 0) return {};
+  return fail(Errc::invalid_argument, "expected HOST:PORT, found \"{}\"", text);
+}
 
 std::vector<Flag> make_flag_table() {
   std::vector<Flag> table;

@@ -22,4 +22,7 @@ struct Flag {
 
 std::vector<Flag> make_flag_table();
 
+/// Whether a text is HOST:PORT, as flags that name a host take it.
+Result<void> check_host_port(const std::string& text);
+
 }  // namespace krakend::daemon

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <optional>
 
+#include "daemon/flags.h"
 #include "krakend/core/units.h"
-#include "krakend/io/net.h"
 #include "krakend/io/system.h"
 #include "krakend/io/task_group.h"
 
@@ -29,8 +29,8 @@ constexpr const char* notes =
     "any of them.";
 
 std::string check_host(const std::string& text) {
-  const Result<io::Address> address = io::Address::parse(text);
-  return address && address->port != 0 ? "" : fmt::format("expected HOST:PORT, found \"{}\"", text);
+  const Result<void> checked = check_host_port(text);
+  return checked ? "" : checked.error().message;
 }
 
 LogOptions log_options(LogLevel level) {

@@ -6,20 +6,6 @@
 #include "krakend/core/url.h"
 
 namespace krakend::http {
-namespace {
-
-/// Collects a body of bounded size.
-class TextSink final : public io::ByteSink {
- public:
-  Result<void> write(std::span<const std::byte> data) override {
-    text.append(reinterpret_cast<const char*>(data.data()), data.size());
-    return {};
-  }
-  std::string text;
-};
-
-}  // namespace
-
 void Headers::add(std::string name, std::string value) {
   fields_.emplace_back(std::move(name), std::move(value));
 }
@@ -52,7 +38,7 @@ std::string Headers::joined(std::string_view name) const {
 }
 
 Task<Result<std::string>> RequestBody::text(uint64_t limit) {
-  TextSink sink;
+  io::TextSink sink(limit);
   auto read = co_await read_to(sink, limit);
   if (!read) co_return propagate(read);
   co_return std::move(sink.text);

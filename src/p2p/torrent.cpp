@@ -239,16 +239,10 @@ Task<Result<uint64_t>> Torrent::check_for_reader(uint64_t offset) {
 
 Task<bool> Torrent::may_send(PieceIndex index) {
   if (!blob_) co_return true;
-  const uint64_t end = info_->piece_offset(index) + info_->piece_size(index);
-  for (uint64_t at = info_->piece_offset(index); at < end;) {
-    auto ready = co_await blob_->ready(at);
-    if (!ready) {
-      fail_with(ready.error());
-      co_return false;
-    }
-    at = *ready;
-  }
-  co_return true;
+  const uint64_t begin = info_->piece_offset(index);
+  auto ready = co_await io::await_ready(*blob_, begin, begin + info_->piece_size(index));
+  if (!ready) fail_with(ready.error());
+  co_return ready.has_value();
 }
 
 bool Torrent::wanted_by_nobody() const {

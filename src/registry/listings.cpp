@@ -60,7 +60,7 @@ Task<http::Response> ListingEndpoint::tags(http::Request& request, std::string n
 Task<http::Response> ListingEndpoint::catalog(http::Request& request) {
   const auto wanted = page_request(request);
   if (!wanted) co_return bad_page(wanted.error());
-  auto names = co_await transfer_.list_all();
+  auto names = co_await transfer_.list_names("");
   if (!names) co_return transfer_error(names.error(), code::name_unknown);
   const auto repositories = repositories_of(*names);
   const Page page = cut(repositories, *wanted);

@@ -71,7 +71,7 @@ std::string_view bare_type(std::string_view content_type) {
 std::string derived_type(const Json& document) {
   std::string declared = text_member(document, "mediaType");
   if (!declared.empty()) return declared;
-  const Json* manifests = member(document, "manifests");
+  const Json* manifests = member(document, manifests_key);
   return std::string(manifests != nullptr && manifests->is_array() ? media_type::oci_index
                                                                    : media_type::oci_manifest);
 }
@@ -101,7 +101,7 @@ class References {
     }
     if (!seen_.insert(*digest).second) return {};
     list_.push_back(*digest);
-    if (in_index || known(text_member(descriptor, "mediaType"))) manifests_.push_back(*digest);
+    if (in_index || known(text_member(descriptor, "mediaType"))) manifests_.insert(*digest);
     return {};
   }
   Result<void> add_all(const Json& document, std::string_view key) {
@@ -120,12 +120,12 @@ class References {
     return {};
   }
   std::vector<ContentDigest> take() { return std::move(list_); }
-  std::vector<ContentDigest> take_manifests() { return std::move(manifests_); }
+  std::unordered_set<ContentDigest> take_manifests() { return std::move(manifests_); }
   std::vector<ContentDigest> take_external() { return std::move(external_); }
 
  private:
   std::vector<ContentDigest> list_;
-  std::vector<ContentDigest> manifests_;
+  std::unordered_set<ContentDigest> manifests_;
   std::vector<ContentDigest> external_;
   std::unordered_set<ContentDigest> seen_;
 };

@@ -12,11 +12,8 @@ Task<Result<std::string>> ManifestStore::read(io::ContentPtr content) {
   if (size > size_max_) {
     co_return fail(Errc::not_found, "the blob has {} bytes: a manifest has at most {}", size, size_max_);
   }
-  for (uint64_t end = 0; end < size;) {
-    auto ready = co_await content->ready(end);
-    if (!ready) co_return propagate(ready);
-    end = *ready;
-  }
+  auto ready = co_await io::await_ready(*content, 0, size);
+  if (!ready) co_return propagate(ready);
   io::FilePtr file = content->file();
   co_return co_await loop_.offload([&]() -> Result<std::string> {
     std::string text(size, '\0');

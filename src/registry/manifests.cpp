@@ -1,6 +1,5 @@
 #include "registry/manifests.h"
 
-#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -118,9 +117,8 @@ Task<Result<std::vector<Aliases::Resolved>>> ManifestEndpoint::all_references(st
   if (!references) co_return references;
   std::vector<Digest> children;
   for (const Aliases::Resolved& reference : *references) {
-    const auto& manifests = manifest.manifests;
-    const bool child = std::find(manifests.begin(), manifests.end(), reference.name) != manifests.end();
-    if (child && reference.digest) children.push_back(*reference.digest);
+    if (reference.digest && manifest.manifests.contains(reference.name))
+      children.push_back(*reference.digest);
   }
   const std::unordered_set<Digest> direct(children.begin(), children.end());
   auto below = co_await reader_.below(name, std::move(children));

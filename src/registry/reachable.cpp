@@ -54,13 +54,13 @@ class Walk {
   ReferenceReader references_;
   io::TaskGroup tasks_;
   Reachable found_;
-  std::unordered_set<Digest> walked_;  ///< manifests
+  std::unordered_set<Digest> walked_;              ///< manifests
   std::vector<std::pair<RepoTag, Digest>> lists_;  ///< of referrers, with the subject; not followed yet
   std::optional<Error> failure_;
 };
 
 Task<Result<Reachable>> Walk::run() {
-  auto names = co_await transfer_.list_all();
+  auto names = co_await transfer_.list_names("");
   if (!names) co_return propagate(names);
   std::vector<RepoTag> tags;
   for (RepoTag& name : split_tags(*names)) {

@@ -1,6 +1,5 @@
 #include "registry/references.h"
 
-#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -36,12 +35,12 @@ Task<Result<ReferencesPtr>> ReferenceReader::read(std::string repo, Digest diges
   if (!text) co_return propagate(text);
   const std::string* document = &*text;
   Manifest manifest = co_await loop_.offload([&] { return read_document(*document); });
-  std::erase_if(manifest.references, [&manifest](const ContentDigest& name) {
-    return std::find(manifest.manifests.begin(), manifest.manifests.end(), name) != manifest.manifests.end();
-  });
-  auto resolved = co_await resolve(std::move(manifest.manifests), references->manifests);
-  if (resolved) resolved = co_await resolve(std::move(manifest.references), references->leaves);
-  if (resolved) resolved = co_await resolve(std::move(manifest.external), references->leaves);
+  std::vector<ContentDigest> leaves = std::move(manifest.external);
+  std::vector<ContentDigest> children;
+  for (ContentDigest& name : manifest.references)
+    (manifest.manifests.contains(name) ? children : leaves).push_back(std::move(name));
+  auto resolved = co_await resolve(std::move(children), references->manifests);
+  if (resolved) resolved = co_await resolve(std::move(leaves), references->leaves);
   if (!resolved) co_return propagate(resolved);
   if (known_.size() >= known_max) known_.clear();
   known_[digest] = references;

@@ -1,8 +1,8 @@
 #include "registry/usage.h"
 
 #include <algorithm>
-#include <vector>
 #include <utility>
+#include <vector>
 
 #include "krakend/io/parallel.h"
 #include "krakend/registry/tag_names.h"
@@ -26,7 +26,7 @@ struct Usage::Search {
 Task<Result<std::optional<std::string>>> Usage::find_user(Digest digest) {
   const auto search = std::make_shared<Search>();
   search->wanted = digest;
-  auto names = co_await transfer_.list_all();
+  auto names = co_await transfer_.list_names("");
   if (!names) co_return propagate(names);
   search->tags = split_tags(*names);
   std::function<Task<>(size_t)> work = [this, search](size_t index) { return look_at(search, index); };

@@ -134,7 +134,6 @@ Duration RetryQueue::start_due() {
   const auto now = services_.clock.wall();
   while (!waiting_.empty() && running_ < options_.parallel) {
     const auto first = waiting_.begin();
-    // A wall clock that jumps back leaves tasks with a due time far ahead: no delay of theirs is that long.
     if (first->first > now) return first->first - now;
     const EntryPtr entry = first->second;
     waiting_.erase(first);

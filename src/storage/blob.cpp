@@ -106,12 +106,7 @@ void Blob::State::trust() {
 }
 
 Task<Result<void>> Blob::check() {
-  for (uint64_t end = 0; end < size();) {
-    auto ready_to = co_await ready(end);
-    if (!ready_to) co_return propagate(ready_to);
-    end = *ready_to;
-  }
-  co_return Result<void>{};
+  return io::await_ready(*this, 0, size());
 }
 
 void BlobStore::Impl::trust(const Digest& digest) {

@@ -206,7 +206,14 @@ Task<> BlobStore::write_access_times(std::chrono::system_clock::time_point now) 
 
 Task<Result<std::vector<Digest>>> BlobStore::list() {
   const auto impl = impl_;
-  co_return co_await impl->loop.offload([&] { return list_entries(impl->disk, impl->options.cache_dir); });
+  std::vector<Digest> all;
+  for (unsigned shard = 0; shard < shards; ++shard) {
+    auto part =
+        co_await impl->loop.offload([&] { return list_shard(impl->disk, impl->options.cache_dir, shard); });
+    if (!part) co_return part;
+    all.insert(all.end(), part->begin(), part->end());
+  }
+  co_return all;
 }
 
 std::string BlobStore::data_path(const Digest& digest) const {

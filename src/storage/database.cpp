@@ -5,8 +5,6 @@
 
 #include <utility>
 
-#include "krakend/io/condition.h"
-
 namespace krakend::storage {
 namespace {
 
@@ -63,7 +61,7 @@ struct Database::Waiting {
 };
 
 Database::Database(io::Loop& loop, std::unique_ptr<SQLite::Database> file, Logger log)
-    : loop_(loop), file_(std::move(file)), log_(std::move(log)), tasks_(loop, log_) {}
+    : loop_(loop), file_(std::move(file)), log_(std::move(log)), idle_(loop), tasks_(loop, log_) {}
 Database::~Database() = default;
 
 Result<std::unique_ptr<Database>> Database::open(io::Loop& loop, io::Disk& disk, const std::string& path,
@@ -108,6 +106,7 @@ Task<> Database::flush() {
     }
   }
   flushing_ = false;
+  idle_.notify_all();
 }
 
 void Database::run_all(const std::vector<WaitingPtr>& jobs) {
@@ -130,12 +129,7 @@ void Database::run_all(const std::vector<WaitingPtr>& jobs) {
 
 Task<> Database::stop() {
   // Jobs are short and the pool runs them to their end: nobody is cut off.
-  while (flushing_) {
-    const auto last = std::make_shared<Waiting>(loop_, [](SQLite::Database&) { return Result<void>{}; });
-    queue_.push_back(last);
-    while (!last->done) co_await last->ended.wait();
-    if (queue_.empty()) break;
-  }
+  while (flushing_) co_await idle_.wait();
   co_await tasks_.stop();
 }
 

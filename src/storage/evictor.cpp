@@ -70,13 +70,13 @@ void Evictor::tell(const char* why, const Report& report) const {
   log_.info("{}: {} of {} blobs evicted, {} bytes", why, report.evicted, report.blobs, report.evicted_bytes);
 }
 
-Task<Result<unsigned>> Evictor::used_percent(uint64_t& total) {
+Task<Result<Evictor::DiskUse>> Evictor::disk_use() {
   auto space = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
   if (!space) co_return propagate(space);
   // What is reserved for others can neither be used nor freed.
-  total = space->used + space->available;
-  if (total == 0) co_return 0U;
-  co_return static_cast<unsigned>(space->used * 100 / total);
+  DiskUse use{space->used + space->available, 0};
+  if (use.total != 0) use.percent = static_cast<unsigned>(space->used * 100 / use.total);
+  co_return use;
 }
 
 Task<Result<Evictor::Report>> Evictor::evict_if(Decide decide) {
@@ -125,11 +125,10 @@ Task<bool> Evictor::free(uint64_t bytes) {
 }
 
 Task<Result<Evictor::Report>> Evictor::sweep() {
-  uint64_t total = 0;
   Duration ttl = options_.ttl;
   if (options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold == 0) {
-    auto used = co_await used_percent(total);
-    if (used && *used >= options_.aggressive_threshold) ttl = options_.aggressive_ttl;
+    auto use = co_await disk_use();
+    if (use && use->percent >= options_.aggressive_threshold) ttl = options_.aggressive_ttl;
   }
   const auto now = services_.clock.wall();
   const Duration tti = options_.tti;
@@ -143,18 +142,17 @@ Task<Result<Evictor::Report>> Evictor::sweep() {
 }
 
 Task<Result<Evictor::Report>> Evictor::make_room() {
-  uint64_t total = 0;
-  auto used = co_await used_percent(total);
-  if (!used) co_return propagate(used);
+  auto use = co_await disk_use();
+  if (!use) co_return propagate(use);
   unsigned target = 100;
-  if (*used > options_.disk_high) target = options_.disk_low;
+  if (use->percent > options_.disk_high) target = options_.disk_low;
   const bool aggressive = options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold != 0;
-  if (aggressive && *used >= options_.aggressive_threshold)
+  if (aggressive && use->percent >= options_.aggressive_threshold)
     target = std::min(target, options_.aggressive_lower_threshold);
-  if (*used <= target) co_return Report{};
+  if (use->percent <= target) co_return Report{};
   log_.info("the disk of {} is {} % full: the least recently used blobs go until it is at {} %", directory_,
-            *used, target);
-  co_return co_await evict_bytes(total / 100 * (*used - target));
+            use->percent, target);
+  co_return co_await evict_bytes(use->total / 100 * (use->percent - target));
 }
 
 Task<Result<Evictor::Report>> Evictor::evict_bytes(uint64_t bytes) {

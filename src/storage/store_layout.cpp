@@ -38,26 +38,8 @@ Result<std::vector<std::string>> names_in(io::Disk& disk, const std::string& dir
 
 }  // namespace
 
-Result<std::vector<Digest>> list_entries(io::Disk& disk, const std::string& root) {
+Result<std::vector<Digest>> list_shard(io::Disk& disk, const std::string& root, unsigned first_byte) {
   std::vector<Digest> digests;
-  auto outer = names_in(disk, root);
-  if (!outer) return propagate(outer);
-  for (const auto& first : *outer) {
-    auto inner = names_in(disk, in_dir(root, first));
-    if (!inner) return propagate(inner);
-    for (const auto& second : *inner) {
-      auto entries = names_in(disk, in_dir(in_dir(root, first), second));
-      if (!entries) return propagate(entries);
-      for (const auto& name : *entries) {
-        if (auto digest = Digest::parse_hex(name)) digests.push_back(*digest);
-      }
-    }
-  }
-  return digests;
-}
-
-Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte) {
-  std::vector<BlobEntry> found;
   const auto shard = in_dir(root, fmt::format("{:02x}", first_byte));
   auto inner = names_in(disk, shard);
   if (!inner) return propagate(inner);
@@ -65,14 +47,23 @@ Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& roo
     auto names = names_in(disk, in_dir(shard, second));
     if (!names) return propagate(names);
     for (const auto& name : *names) {
-      const auto digest = Digest::parse_hex(name);
-      const auto dir = in_dir(in_dir(shard, second), name);
-      const auto data = disk.stat(in_dir(dir, data_name));
-      if (!digest || !data) continue;
-      const auto side = io::read_file(disk, in_dir(dir, access_time_name), 16);
-      const auto accessed = side ? decode_access_time(*side) : std::nullopt;
-      found.push_back({*digest, data->size, data->modified, accessed.value_or(data->modified)});
+      if (auto digest = Digest::parse_hex(name)) digests.push_back(*digest);
     }
+  }
+  return digests;
+}
+
+Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte) {
+  auto digests = list_shard(disk, root, first_byte);
+  if (!digests) return propagate(digests);
+  std::vector<BlobEntry> found;
+  for (const Digest& digest : *digests) {
+    const auto dir = entry_dir(root, digest);
+    const auto data = disk.stat(in_dir(dir, data_name));
+    if (!data) continue;
+    const auto side = io::read_file(disk, in_dir(dir, access_time_name), 16);
+    const auto accessed = side ? decode_access_time(*side) : std::nullopt;
+    found.push_back({digest, data->size, data->modified, accessed.value_or(data->modified)});
   }
   return found;
 }

@@ -33,9 +33,9 @@ std::string in_dir(const std::string& dir, std::string_view name);
 /// Moves a finished entry directory to its place and makes that durable. already_exists: something is there.
 /// Pool.
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to);
-/// Digests of the entries below `root`. Pool.
-Result<std::vector<Digest>> list_entries(io::Disk& disk, const std::string& root);
-/// What eviction has to know of the entries whose digest begins with this byte. Pool.
+/// Digests of the entries below `root` that begin with this byte. Pool.
+Result<std::vector<Digest>> list_shard(io::Disk& disk, const std::string& root, unsigned first_byte);
+/// What eviction has to know of them. Pool.
 Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte);
 Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir);
 

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import shutil
 import socket
@@ -165,30 +166,9 @@ def push(bench):
 
 def write_large_layout(path, layer):
     """A layer as it is: nothing has to compress or unpack it."""
-    blobs = os.path.join(path, "blobs", "sha256")
-    os.makedirs(blobs)
-    with open(layer, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    size = os.path.getsize(layer)
-    os.rename(layer, os.path.join(blobs, digest))
-
-    def put(document):
-        data = json.dumps(document).encode()
-        name = hashlib.sha256(data).hexdigest()
-        with open(os.path.join(blobs, name), "wb") as file:
-            file.write(data)
-        return {"digest": "sha256:" + name, "size": len(data)}
-
-    config = put({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]}})
-    manifest = put({"schemaVersion": 2, "mediaType": images.OCI + "manifest.v1+json",
-                    "config": {"mediaType": images.OCI + "config.v1+json", **config},
-                    "layers": [{"mediaType": images.OCI + "layer.v1.tar", "digest": "sha256:" + digest, "size": size}]})
-    with open(os.path.join(path, "index.json"), "w") as file:
-        json.dump({"schemaVersion": 2, "manifests": [{
-            "mediaType": images.OCI + "manifest.v1+json", **manifest,
-            "annotations": {"org.opencontainers.image.ref.name": "v1"}}]}, file)
-    with open(os.path.join(path, "oci-layout"), "w") as file:
-        json.dump({"imageLayoutVersion": "1.0.0"}, file)
+    layout = images.Layout(pathlib.Path(path))
+    ref = layout.take_file(layer)
+    layout.tag(layout.put_manifest([ref], [ref["digest"]]), "v1")
 
 
 def idle_connections(bench):

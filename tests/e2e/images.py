@@ -36,6 +36,14 @@ class Layout:
         (self.blobs / digest).write_bytes(data)
         return {"digest": f"sha256:{digest}", "size": len(data)}
 
+    def take_file(self, path):
+        """As put(), of a file that is too large to be read at once: it is moved here."""
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = os.path.getsize(path)
+        os.rename(path, self.blobs / digest)
+        return {"digest": f"sha256:{digest}", "size": size}
+
     def put_json(self, media_type, document):
         return {"mediaType": media_type, **self.put(json.dumps(document).encode())}
 
@@ -43,7 +51,9 @@ class Layout:
         """Descriptor of an image of the given tar layers."""
         refs = [self.put(gzip.compress(layer, 1, mtime=0) if compressed else layer) for layer in layers]
         diff_ids = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
-        layer_type = OCI + "layer.v1.tar" + ("+gzip" if compressed else "")
+        return self.put_manifest(refs, diff_ids, OCI + "layer.v1.tar" + ("+gzip" if compressed else ""), architecture)
+
+    def put_manifest(self, refs, diff_ids, layer_type=OCI + "layer.v1.tar", architecture="amd64"):
         config = self.put_json(OCI + "config.v1+json", {
             "architecture": architecture, "os": "linux", "config": {},
             "rootfs": {"type": "layers", "diff_ids": diff_ids}})

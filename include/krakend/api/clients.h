@@ -48,6 +48,8 @@ class OriginClient {
   /// Also from the backend of the namespace, and when it is not written back yet (krakend's own).
   Task<Result<void>> erase(std::string ns, Digest digest);
   Task<Result<void>> ready();
+  /// Tells that this caller's origin has started and may lack blobs (krakend's own).
+  Task<Result<void>> repair();
 
  private:
   struct UploadPaths;
@@ -79,6 +81,8 @@ class OriginCluster {
   /// Polls while an origin fetches the blob. The sink must accept the bytes from the start again when an
   /// origin fails half-way: `restart` is called before each attempt and returns the sink to use.
   Task<Result<void>> download(std::string ns, Digest digest, std::function<Result<io::ByteSink*>()> restart);
+  /// A small blob as text; corrupt when its bytes are not those of the digest, too_large beyond `limit`.
+  Task<Result<std::string>> download_text(std::string ns, Digest digest, uint64_t limit);
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
   /// Removes the blob from every origin and from the backend of each namespace; success when nobody has it.
   /// An origin that cannot be asked is an error: the blob may still be there, try again.

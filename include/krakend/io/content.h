@@ -24,6 +24,17 @@ class NullSink final : public ByteSink {
   Result<void> write(std::span<const std::byte> /*data*/) override { return {}; }
 };
 
+/// Collects bytes as text; too_large beyond `limit`.
+class TextSink final : public ByteSink {
+ public:
+  explicit TextSink(uint64_t limit) : limit_(limit) {}
+  Result<void> write(std::span<const std::byte> data) override;
+  std::string text;
+
+ private:
+  const uint64_t limit_;
+};
+
 /// Bytes of known size in one file that may still be arriving. Loop thread.
 class Content {
  public:
@@ -35,6 +46,9 @@ class Content {
   virtual Task<Result<uint64_t>> ready(uint64_t offset) = 0;
 };
 using ContentPtr = std::shared_ptr<Content>;
+
+/// Waits until the bytes from `begin` to `end` may be sent.
+Task<Result<void>> await_ready(Content& content, uint64_t begin, uint64_t end);
 
 /// A file that is all there.
 class FileContent final : public Content {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "krakend/core/content_digest.h"
@@ -30,7 +31,7 @@ struct Manifest {
   /// elsewhere (with `urls`) are left out: nobody has to have them here.
   std::vector<ContentDigest> references;
   /// Those of the references that are manifests themselves.
-  std::vector<ContentDigest> manifests;
+  std::unordered_set<ContentDigest> manifests;
   /// The layers that were left out.
   std::vector<ContentDigest> external;
   /// The manifest this one refers to; need not exist.

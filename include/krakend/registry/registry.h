@@ -35,10 +35,10 @@ class Transfer {
   virtual Task<Result<uint64_t>> stat(std::string repo, Digest digest) = 0;
   virtual Task<Result<OpenedBlob>> open(std::string repo, Digest digest) = 0;
   virtual Task<Result<Digest>> get_tag(std::string repo, std::string tag) = 0;
+  /// The tags below a prefix as the build-index names them: "repo:tag", krakend's own ones too; "" for all.
+  virtual Task<Result<std::vector<std::string>>> list_names(std::string prefix) = 0;
   /// Tags of a repository in lexical order; not_found for an unknown repository.
-  virtual Task<Result<std::vector<std::string>>> list_tags(std::string repo) = 0;
-  /// Every tag there is as the build-index names it: "repo:tag", krakend's own ones too.
-  virtual Task<Result<std::vector<std::string>>> list_all() = 0;
+  Task<Result<std::vector<std::string>>> list_tags(std::string repo);
 
   // Read-write transfers only; a read-only one answers unavailable.
   virtual bool writable() const = 0;
@@ -51,6 +51,22 @@ class Transfer {
   /// Takes the blob away from everybody who has it; nobody having it is success. Whether something refers to
   /// it is not looked at.
   virtual Task<Result<void>> remove_blob(std::string repo, Digest digest) = 0;
+};
+
+/// A transfer without the writing half: all of that answers unavailable with `advice`.
+class ReadOnlyTransfer : public Transfer {
+ public:
+  explicit ReadOnlyTransfer(std::string advice) : advice_(std::move(advice)) {}
+  bool writable() const final { return false; }
+  Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) final;
+  Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) final;
+  Task<Result<storage::UploadPtr>> create_upload(std::string owner) final;
+  Task<Result<void>> remove_tag(std::string repo, std::string tag) final;
+  Task<Result<void>> remove_blob(std::string repo, Digest digest) final;
+
+ private:
+  tl::unexpected<Error> refuse() const { return fail(Errc::unavailable, "{}", advice_); }
+  const std::string advice_;
 };
 
 struct RegistryOptions {

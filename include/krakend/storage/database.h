@@ -7,6 +7,7 @@
 
 #include "krakend/core/log.h"
 #include "krakend/core/result.h"
+#include "krakend/io/condition.h"
 #include "krakend/io/disk.h"
 #include "krakend/io/loop.h"
 #include "krakend/io/task_group.h"
@@ -54,6 +55,7 @@ class Database {
   bool begun_anew_ = false;
   std::vector<WaitingPtr> queue_;
   bool flushing_ = false;
+  io::Condition idle_;
   io::TaskGroup tasks_;
 };
 

@@ -80,15 +80,15 @@ class Evictor {
   Task<Result<Report>> make_room();
 
  private:
-  struct Limits {
-    Duration tti;
-    Duration ttl;
+  struct DiskUse {
+    uint64_t total = 0;    ///< bytes that blobs can have
+    unsigned percent = 0;  ///< of them in use
   };
   using Decide = std::function<bool(const BlobEntry&)>;
   /// Shows every blob to `decide`, and evicts those that it says true of.
   Task<Result<Report>> evict_if(Decide decide);
   Task<Result<Report>> evict_bytes(uint64_t bytes);
-  Task<Result<unsigned>> used_percent(uint64_t& total);
+  Task<Result<DiskUse>> disk_use();
   void tell(const char* why, const Report& report) const;
 
   Services services_;

@@ -246,13 +246,18 @@ TEST_CASE("requests on one upload wait for each other") {
   CHECK(origin.commit(path, id).status == 200);
 }
 
+/// A ring of two origins, both of which keep every blob.
+struct TwoOwners {
+  test::World world{};
+  io::Address a = test::nobody(world);
+  io::Address b = test::nobody(world);
+  Node first{world, "a", {a.str(), b.str()}, a};
+  Node second{world, "b", {a.str(), b.str()}, b};
+};
+
 TEST_CASE("a pushed blob is replicated to the other owners") {
-  test::World world;
-  const io::Address a = test::nobody(world);
-  const io::Address b = test::nobody(world);
-  const std::vector<std::string> ring{a.str(), b.str()};
-  Node first(world, "a", ring, a);
-  Node second(world, "b", ring, b);
+  TwoOwners owners;
+  auto& [world, a, b, first, second] = owners;
   CHECK(first.upload(base, content) == 200);
   CHECK(second.in_store(digest));
   CHECK(first.gets_to_backend(digest));
@@ -266,12 +271,8 @@ TEST_CASE("a pushed blob is replicated to the other owners") {
 }
 
 TEST_CASE("a refreshed blob is replicated to the other owners") {
-  test::World world;
-  const io::Address a = test::nobody(world);
-  const io::Address b = test::nobody(world);
-  const std::vector<std::string> ring{a.str(), b.str()};
-  Node first(world, "a", ring, a);
-  Node second(world, "b", ring, b);
+  TwoOwners owners;
+  auto& [world, a, b, first, second] = owners;
   REQUIRE(world.run(first.remote->put(digest.hex(), content)));
   CHECK(world.get(first.at, base).body == content);
   const auto arrived = [&]() -> Task<> {

@@ -1,5 +1,7 @@
 #include "harness.h"
 
+#include "krakend/registry/tag_names.h"
+
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -52,17 +54,11 @@ Task<Result<Digest>> FakeTransfer::get_tag(std::string repo, std::string tag) {
   co_return found->second;
 }
 
-Task<Result<std::vector<std::string>>> FakeTransfer::list_tags(std::string repo) {
-  if (tag_error) co_return fail(*tag_error);
-  if (!tags.contains(repo)) co_return fail(Errc::not_found, "no tags in repository {}", repo);
-  std::vector<std::string> names;
-  for (const auto& [tag, digest] : tags[repo]) names.push_back(tag);
-  co_return names;
-}
-
-Task<Result<std::vector<std::string>>> FakeTransfer::list_all() {
+Task<Result<std::vector<std::string>>> FakeTransfer::list_names(std::string prefix) {
+  if (!prefix.empty() && tag_error) co_return fail(*tag_error);
   std::vector<std::string> names;
   for (const auto& [repo, list] : tags) {
+    if (!prefix.empty() && prefix != tag_prefix(repo)) continue;
     for (const auto& [tag, digest] : list) names.push_back(fmt::format("{}:{}", repo, tag));
   }
   co_return names;

@@ -49,8 +49,7 @@ class FakeTransfer final : public Transfer {
   Task<Result<uint64_t>> stat(std::string repo, Digest digest) override;
   Task<Result<OpenedBlob>> open(std::string repo, Digest digest) override;
   Task<Result<Digest>> get_tag(std::string repo, std::string tag) override;
-  Task<Result<std::vector<std::string>>> list_tags(std::string repo) override;
-  Task<Result<std::vector<std::string>>> list_all() override;
+  Task<Result<std::vector<std::string>>> list_names(std::string prefix) override;
   bool writable() const override { return read_write; }
   Task<Result<void>> put_blob(std::string repo, Digest digest, storage::UploadPtr upload) override;
   Task<Result<void>> put_tag(std::string repo, std::string tag, Digest digest) override;
