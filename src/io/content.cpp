@@ -16,6 +16,7 @@ Task<Result<void>> await_ready(Content& content, uint64_t begin, uint64_t end) {
   while (begin < end) {
     auto ready = co_await content.ready(begin);
     if (!ready) co_return propagate(ready);
+    if (*ready <= begin) co_return fail(Errc::io, "the content ends at byte {} of {}", *ready, end);
     begin = *ready;
   }
   co_return Result<void>{};
