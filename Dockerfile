@@ -11,7 +11,7 @@ RUN cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKRAKEND_TE
 FROM debian:bookworm-slim
 RUN apt-get -qq update \
     && apt-get -qq install -y --no-install-recommends \
-       ca-certificates libcpp-httplib0.11 libfmt9 libisal2 libre2-9 libspdlog1.10 libsqlite3-0 libssl3 libyaml-cpp0.7 \
+       ca-certificates libcpp-httplib0.11 libfmt9 libisal2 libprometheus-cpp-core1.0 libre2-9 libspdlog1.10 libsqlite3-0 libssl3 libyaml-cpp0.7 \
     && rm -rf /var/lib/apt/lists/* \
     && install -d -o 65532 -g 65532 /var/lib/krakend
 COPY --from=build /image/ /

@@ -40,6 +40,10 @@ find_library(ISAL_LIBRARY isal REQUIRED)
 add_library(isal INTERFACE IMPORTED)
 target_link_libraries(isal INTERFACE ${ISAL_LIBRARY})
 
+find_library(PROMETHEUS_CPP_LIBRARY prometheus-cpp-core REQUIRED)
+add_library(prometheus_cpp INTERFACE IMPORTED)
+target_link_libraries(prometheus_cpp INTERFACE ${PROMETHEUS_CPP_LIBRARY})
+
 find_package(SQLiteCpp REQUIRED)
 find_library(SQLITE3_LIBRARY sqlite3 REQUIRED)
 add_library(sqlite3 INTERFACE IMPORTED)

@@ -4,6 +4,7 @@
 
 #include "krakend/api/clients.h"
 #include "krakend/api/deletions.h"
+#include "krakend/api/requests.h"
 #include "krakend/io/task_group.h"
 #include "roles/agent/agent_api.h"
 #include "roles/agent/readiness.h"
@@ -16,14 +17,17 @@ struct Agent::Impl {
   Impl(api::Services services_in, storage::BlobStore& store, AgentOptions options_in)
       : services(services_in),
         options(std::move(options_in)),
-        trackers(services.client, services.clock, services.random, options.trackers),
-        tags(services.client, services.clock, services.random, options.build_indexes),
+        log(services.log.module("agent")),
+        tracker_hosts(services.net, services.clock, options.trackers, log),
+        build_index_hosts(services.net, services.clock, options.build_indexes, log),
+        trackers(services.client, services.clock, services.random, tracker_hosts.hosts()),
+        tags(services.client, services.clock, services.random, build_index_hosts.hosts()),
         tracker_link(trackers),
         engine({services.loop, services.clock, services.random, services.net, store}, options.p2p,
                options.scheduler, &tracker_link, services.log.module("p2p")),
         transfer(engine, tags),
         handler(services.loop, transfer, {}, services.log.module("registry")),
-        readiness(services.client, services.random, options.build_indexes, options.trackers),
+        readiness(services.client, services.random, build_index_hosts.hosts(), tracker_hosts.hosts()),
         agent_api(engine, tags, readiness),
         tasks(services.loop, services.log),
         deletions(
@@ -44,6 +48,7 @@ struct Agent::Impl {
     http::Router router;
     agent_api.add_health(router);
     agent_api.add_api(router);
+    api::add_metrics(router, services.metrics);
     http::ListenOptions listen;
     listen.name = "agent-server";
     listen.address = options.server_listen;
@@ -52,6 +57,9 @@ struct Agent::Impl {
 
   api::Services services;
   AgentOptions options;
+  Logger log;
+  cluster::HostWatch tracker_hosts;
+  cluster::HostWatch build_index_hosts;
   api::TrackerClient trackers;
   api::TagClient tags;
   TrackerLink tracker_link;
@@ -76,6 +84,8 @@ Result<Agent::Bound> Agent::start() {
   if (!registry) return propagate(registry);
   auto server = impl_->listen_server();
   if (!server) return propagate(server);
+  impl_->tasks.spawn(impl_->tracker_hosts.run(), "trackers");
+  impl_->tasks.spawn(impl_->build_index_hosts.run(), "build-indexes");
   impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return Bound{*registry, *server, *p2p};
 }

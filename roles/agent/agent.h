@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "krakend/api/services.h"
+#include "krakend/cluster/hosts.h"
 #include "krakend/p2p/engine.h"
 #include "krakend/registry/registry.h"
 #include "krakend/storage/blob_store.h"
@@ -14,8 +15,8 @@ namespace krakend::agent {
 struct AgentOptions {
   io::Address registry_listen;
   io::Address server_listen;
-  std::vector<std::string> trackers;
-  std::vector<std::string> build_indexes;
+  cluster::HostsOptions trackers;
+  cluster::HostsOptions build_indexes;
   p2p::EngineSelf p2p;
   p2p::EngineOptions scheduler;
 };

@@ -34,6 +34,7 @@ void AgentApi::add_api(http::Router& router) {
              [this](http::Request& request) { return blob(request); });
   router.add("DELETE", "/blobs/{digest}", [this](http::Request& request) { return remove(request); });
   router.add("GET", "/x/torrents", [this](http::Request&) { return torrents(); });
+  router.add("PATCH", "/x/config/scheduler", [this](http::Request& request) { return configure(request); });
 }
 
 // An answer at all means that the loop, and with it the engine, is alive.
@@ -69,6 +70,16 @@ Task<http::Response> AgentApi::remove(http::Request& request) {
   auto removed = co_await engine_.remove(*digest);
   if (!removed && removed.error().code != Errc::not_found)
     co_return http::text_response(500, removed.error().message);
+  co_return http::text_response(200);
+}
+
+Task<http::Response> AgentApi::configure(http::Request& request) {
+  constexpr uint64_t max_body = 64 * KiB;
+  auto body = co_await request.body->text(max_body);
+  if (!body) co_return http::text_response(400, body.error().message);
+  auto wanted = p2p::parse_engine_options(*body);
+  if (!wanted) co_return http::text_response(400, wanted.error().message);
+  engine_.configure(*wanted);
   co_return http::text_response(200);
 }
 

@@ -26,6 +26,7 @@ class AgentApi {
   Task<http::Response> blob(http::Request& request);
   Task<http::Response> remove(http::Request& request);
   Task<http::Response> torrents();
+  Task<http::Response> configure(http::Request& request);
 
   p2p::Engine& engine_;
   api::TagClient& tags_;

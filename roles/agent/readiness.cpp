@@ -44,8 +44,9 @@ Task<Result<void>> Readiness::any_ready(std::string what, std::vector<std::strin
 
 Task<std::string> Readiness::failures() {
   std::string text;
-  if (auto result = co_await any_ready("build-index", build_indexes_); !result) text = result.error().message;
-  if (auto result = co_await any_ready("tracker", trackers_); !result) {
+  if (auto result = co_await any_ready("build-index", build_indexes_.list()); !result)
+    text = result.error().message;
+  if (auto result = co_await any_ready("tracker", trackers_.list()); !result) {
     if (!text.empty()) text += '\n';
     text += result.error().message;
   }

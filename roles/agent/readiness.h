@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "krakend/cluster/hosts.h"
 #include "krakend/http/client.h"
 #include "krakend/io/random.h"
 
@@ -12,8 +13,7 @@ namespace krakend::agent {
 /// Asks the upstreams of the agent whether they are ready (contract http-api §7.1). Loop thread.
 class Readiness {
  public:
-  Readiness(http::Client& client, io::Random& random, std::vector<std::string> build_indexes,
-            std::vector<std::string> trackers)
+  Readiness(http::Client& client, io::Random& random, cluster::Hosts build_indexes, cluster::Hosts trackers)
       : client_(client),
         random_(random),
         build_indexes_(std::move(build_indexes)),
@@ -29,8 +29,8 @@ class Readiness {
 
   http::Client& client_;
   io::Random& random_;
-  std::vector<std::string> build_indexes_;
-  std::vector<std::string> trackers_;
+  cluster::Hosts build_indexes_;
+  cluster::Hosts trackers_;
 };
 
 }  // namespace krakend::agent

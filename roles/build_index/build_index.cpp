@@ -17,8 +17,10 @@ namespace {
 /// Bodies of the duplicate calls; the larger one lists the dependencies of an image.
 constexpr uint64_t max_duplicate_body = 1 * MiB;
 
-std::string pick_origin(const std::vector<std::string>& origins, io::Random& random) {
-  return origins.empty() ? std::string() : origins[random.below(origins.size())];
+/// What other clusters are told to push to: the name, where there is one (contract core-formats §13).
+std::string pick_origin(const cluster::HostsOptions& origins, io::Random& random) {
+  if (!origins.dns.empty()) return origins.dns;
+  return origins.fixed.empty() ? std::string() : origins.fixed[random.below(origins.fixed.size())];
 }
 
 /// The reference answers 500 for whatever goes wrong behind a well-formed request.
@@ -33,7 +35,8 @@ struct BuildIndex::Impl {
       : services(std::move(s)),
         options(std::move(o)),
         log(services.log.module("build_index")),
-        origins({services.loop, services.client, services.clock, services.random}, options.origins, log),
+        origin_hosts(services.net, services.clock, options.origins, log),
+        origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(), log),
         origin_address(pick_origin(options.origins, services.random)),
         tasks(services.loop, log),
         tags(backends),
@@ -58,6 +61,7 @@ struct BuildIndex::Impl {
   api::Services services;
   const BuildIndexOptions options;
   Logger log;
+  cluster::HostWatch origin_hosts;
   api::OriginCluster origins;
   const std::string origin_address;
   io::TaskGroup tasks;
@@ -88,6 +92,7 @@ Task<> BuildIndex::stop() {
 http::Router BuildIndex::Impl::router() {
   using api::bind;
   http::Router router(http::Router::WrongMethod::method_not_allowed);
+  api::add_metrics(router, services.metrics);
   router.add("GET", "/health", bind(this, &Impl::health))
       .add("GET", "/readiness", bind(this, &Impl::readiness))
       .add("PUT", "/tags/{tag}/digest/{digest}", bind(this, &Impl::put_tag))

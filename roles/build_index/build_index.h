@@ -7,6 +7,7 @@
 
 #include "krakend/api/services.h"
 #include "krakend/backend/backend.h"
+#include "krakend/cluster/hosts.h"
 
 namespace krakend::build_index {
 
@@ -14,7 +15,7 @@ enum class TagType { docker, plain };
 
 struct BuildIndexOptions {
   io::Address listen;
-  std::vector<std::string> origins;
+  cluster::HostsOptions origins;
   /// tag_types: regular expression over "repo:tag" → how its dependencies are found; the first match wins.
   std::vector<std::pair<std::string, TagType>> tag_types{{".*", TagType::docker}};
 };

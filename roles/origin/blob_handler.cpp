@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "krakend/api/clients.h"
 #include "krakend/api/requests.h"
 #include "roles/origin/origin.h"
 #include "roles/origin/ranges.h"
@@ -12,7 +13,8 @@
 namespace krakend::origin {
 namespace {
 
-http::Response blob_response(const storage::BlobPtr& blob, std::string_view range_header) {
+http::Response blob_response(const io::ContentPtr& blob, std::string_view range_header,
+                             std::string_view source = "disk") {
   const uint64_t size = blob->size();
   auto range = parse_range(range_header, size);
   if (!range) {
@@ -24,7 +26,7 @@ http::Response blob_response(const storage::BlobPtr& blob, std::string_view rang
   response.headers.set("Content-Type",
                        size == 0 ? "application/octet-stream-v1" : "application/octet-stream");
   response.headers.set("Accept-Ranges", "bytes");
-  response.headers.set("X-Krakend-Source", "disk");
+  response.headers.set("X-Krakend-Source", std::string(source));
   const ByteRange bytes = range->value_or(ByteRange{0, size});
   if (*range) {
     response.status = 206;
@@ -91,8 +93,12 @@ Task<http::Response> BlobHandler::download(http::Request& request) {
   if (!digest) co_return http::error_response(digest.error());
   co_await services_.leases.use(*digest);
   auto blob = co_await open_or_refresh(api::param(request, "namespace"), *digest);
-  if (!blob) co_return refresh_response(blob.error());
-  co_return blob_response(*blob, request.headers.get("Range"));
+  if (blob) co_return blob_response(*blob, request.headers.get("Range"));
+  const bool follows = request.headers.has(api::follow_header);
+  if (const auto arriving = services_.refresher.arriving(*digest);
+      follows && arriving && blob.error().code == Errc::pending)
+    co_return blob_response(arriving, request.headers.get("Range"), "backend");
+  co_return refresh_response(blob.error());
 }
 
 Task<http::Response> BlobHandler::prefetch(http::Request& request) {

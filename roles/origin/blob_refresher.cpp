@@ -10,6 +10,10 @@ namespace krakend::origin {
 namespace {
 
 constexpr unsigned resumes_max = 5;
+/// Held back from readers until the digest of the whole is known to be right.
+constexpr uint64_t holdback = 64 * KiB;
+/// How often a reader looks whether more has arrived.
+constexpr Duration arrival_poll = 20ms;
 
 }  // namespace
 
@@ -25,7 +29,17 @@ BlobRefresher::BlobRefresher(Services services, std::map<uint64_t, uint64_t> pie
     : services_(services),
       piece_lengths_(std::move(piece_lengths)),
       size_limit_(size_limit),
-      log_(std::move(log)) {}
+      log_(std::move(log)),
+      fetch_ended_(services.loop),
+      fetched_(
+          services.metrics.counter({"blob_fetches_total", "Blobs fetched from a backend or another origin"})),
+      failed_(services.metrics.counter({"blob_fetch_failures_total", "Fetches of blobs that failed"})) {
+  services.metrics.on_read(
+      [this, running = services.metrics.gauge(
+                 {"blob_fetches_running", "Blobs that are being fetched", "num_requests"})] {
+        running.set(static_cast<double>(fetches_.size()));
+      });
+}
 
 Result<backend::BackendPtr> BlobRefresher::backend_for(const std::string& ns) const {
   auto found = services_.backends.find(ns);
@@ -62,9 +76,12 @@ Task<Result<void>> BlobRefresher::refresh(std::string ns, Digest digest, bool sh
   // Another request may have started it during the stat.
   const auto started = fetches_.find(digest);
   if (started != fetches_.end()) co_return co_await wait_for(started->second);
-  if (fetches_.size() >= max_fetches)
-    co_return fail(Errc::unavailable, "{} fetches from backends are running already", max_fetches);
+  auto slot = co_await wait_for_slot();
+  if (!slot) co_return slot;
+  const auto meanwhile = fetches_.find(digest);
+  if (meanwhile != fetches_.end()) co_return co_await wait_for(meanwhile->second);
   auto fetch = std::make_shared<Fetch>(services_.loop);
+  fetch->size = *size;
   fetches_[digest] = fetch;
   services_.tasks.spawn(run(fetch, std::move(source), digest, *size), "refresh of " + digest.str());
   co_return co_await wait_for(fetch);
@@ -86,12 +103,14 @@ Task<> BlobRefresher::run(FetchPtr fetch, Source source, Digest digest, uint64_t
   const std::string where = from_backend ? "the backend" : "origin " + source.copy.host;
   log_.info("fetching {} ({} bytes) from {}", digest.str(), size, where);
   if (from_backend)
-    fetch->outcome = co_await download(source.backend, digest, piece_length);
+    fetch->outcome = co_await download(fetch, source.backend, digest, piece_length);
   else
     fetch->outcome = co_await services_.replicator.fetch(source.copy, source.ns, digest, piece_length);
   fetch->done = true;
   fetches_.erase(digest);
   fetch->ended.notify_all();
+  fetch_ended_.notify_all();
+  (fetch->outcome ? fetched_ : failed_).add();
   if (!fetch->outcome) {
     log_.warn("fetch of {} failed: {}", digest.str(), fetch->outcome.error().message);
     remember_failure(digest, fetch->outcome.error());
@@ -101,10 +120,57 @@ Task<> BlobRefresher::run(FetchPtr fetch, Source source, Digest digest, uint64_t
   if (from_backend && source.share) co_await services_.replicator.transfer(digest);
 }
 
-Task<Result<void>> BlobRefresher::download(backend::BackendPtr backend, Digest digest,
+Task<Result<void>> BlobRefresher::wait_for_slot() {
+  const TimePoint deadline = services_.clock.now() + slot_wait;
+  while (fetches_.size() >= max_fetches) {
+    const Duration left = deadline - services_.clock.now();
+    if (left <= Duration::zero())
+      co_return fail(Errc::unavailable, "{} fetches from backends are running already", max_fetches);
+    co_await fetch_ended_.wait_for(services_.clock, left);
+  }
+  co_return Result<void>{};
+}
+
+/// What a fetch has written so far. Keeps the fetch, and so the file, but not the store's upload from ending.
+class BlobRefresher::Arriving final : public io::Content {
+ public:
+  Arriving(io::Clock& clock, FetchPtr fetch)
+      : clock_(clock), fetch_(std::move(fetch)), upload_(fetch_->upload), file_(upload_->file()) {}
+  uint64_t size() const override { return fetch_->size; }
+  io::FilePtr file() const override { return file_; }
+  Task<Result<uint64_t>> ready(uint64_t offset) override {
+    const FetchPtr fetch = fetch_;
+    const storage::UploadPtr upload = upload_;
+    io::Clock& clock = clock_;
+    for (;;) {
+      if (fetch->done && !fetch->outcome) co_return fail(fetch->outcome.error());
+      if (fetch->done) co_return fetch->size;
+      const uint64_t limit = fetch->size - std::min(fetch->size, holdback);
+      const uint64_t end = std::min<uint64_t>(upload->size(), limit);
+      if (offset < end) co_return end;
+      co_await fetch->ended.wait_for(clock, arrival_poll);
+    }
+  }
+
+ private:
+  io::Clock& clock_;
+  FetchPtr fetch_;
+  storage::UploadPtr upload_;
+  io::FilePtr file_;
+};
+
+io::ContentPtr BlobRefresher::arriving(const Digest& digest) const {
+  const auto found = fetches_.find(digest);
+  if (found == fetches_.end() || !found->second->upload) return nullptr;
+  return std::make_shared<Arriving>(services_.clock, found->second);
+}
+
+Task<Result<void>> BlobRefresher::download(FetchPtr fetch, backend::BackendPtr backend, Digest digest,
                                            uint64_t piece_length) {
-  auto upload = co_await services_.store.create_upload();
+  auto upload = co_await services_.store.create_memory_upload(fetch->size);
+  if (upload && !*upload) upload = co_await services_.store.create_upload();
   if (!upload) co_return propagate(upload);
+  fetch->upload = *upload;
   Result<void> received;
   {
     const auto sink = (*upload)->writer(0);

@@ -9,9 +9,11 @@
 #include "krakend/backend/backend.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/http/message.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/condition.h"
+#include "krakend/io/content.h"
 #include "krakend/io/task_group.h"
 #include "krakend/storage/blob_store.h"
 #include "roles/origin/replicator.h"
@@ -32,6 +34,7 @@ class BlobRefresher {
     storage::BlobStore& store;
     const backend::Backends& backends;
     Replicator& replicator;
+    const Metrics& metrics;
   };
   /// A blob of more than `size_limit` bytes is not fetched; 0: no limit.
   BlobRefresher(Services services, std::map<uint64_t, uint64_t> piece_lengths, uint64_t size_limit,
@@ -42,14 +45,19 @@ class BlobRefresher {
   static constexpr Duration wait_limit = 2s;
   /// A failed fetch is not tried again for this long; its outcome is replayed.
   static constexpr Duration failure_memory = 15s;
-  /// Fetches at once, and failures remembered at once.
+  /// Fetches at once; how long a request waits for its turn; and failures remembered at once.
   static constexpr size_t max_fetches = 1000;
+  static constexpr Duration slot_wait = 5s;
   static constexpr size_t max_failures = 10'000;
 
   /// Success: the store has the blob now. pending: a fetch is running; not_found: the backend has no such
   /// blob; unavailable: too many fetches.
   /// `share`: the other owners get the blob too.
   Task<Result<void>> refresh(std::string ns, Digest digest, bool share = true);
+  /// The blob while it arrives, when a fetch is running and has begun: its last bytes are held back until the
+  /// whole has been verified. Null otherwise.
+  io::ContentPtr arriving(const Digest& digest) const;
+  size_t running() const { return fetches_.size(); }
   bool fetching(const Digest& digest) const { return fetches_.contains(digest); }
   /// Size by the backend; not_found. An unknown namespace is internal.
   Task<Result<uint64_t>> stat(std::string ns, Digest digest) const;
@@ -60,7 +68,10 @@ class BlobRefresher {
     io::Condition ended;
     bool done = false;
     Result<void> outcome;
+    uint64_t size = 0;
+    storage::UploadPtr upload;  ///< once bytes come from the backend
   };
+  class Arriving;
   using FetchPtr = std::shared_ptr<Fetch>;
   struct Failure {
     Error error;
@@ -71,6 +82,7 @@ class BlobRefresher {
   const Error* remembered_failure(const Digest& digest);
   void remember_failure(const Digest& digest, Error error);
   Task<Result<void>> wait_for(FetchPtr fetch);
+  Task<Result<void>> wait_for_slot();
   struct Source {
     std::string ns;
     backend::BackendPtr backend;
@@ -78,7 +90,8 @@ class BlobRefresher {
     bool share = true;
   };
   Task<> run(FetchPtr fetch, Source source, Digest digest, uint64_t size);
-  Task<Result<void>> download(backend::BackendPtr backend, Digest digest, uint64_t piece_length);
+  Task<Result<void>> download(FetchPtr fetch, backend::BackendPtr backend, Digest digest,
+                              uint64_t piece_length);
 
   Services services_;
   const std::map<uint64_t, uint64_t> piece_lengths_;
@@ -86,6 +99,9 @@ class BlobRefresher {
   Logger log_;
   std::unordered_map<Digest, FetchPtr> fetches_;
   std::unordered_map<Digest, Failure> failures_;
+  io::Condition fetch_ended_;
+  Counter fetched_;
+  Counter failed_;
 };
 
 }  // namespace krakend::origin

@@ -1,5 +1,7 @@
 #include "roles/origin/origin.h"
 
+#include <array>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "krakend/api/requests.h"
@@ -20,13 +22,10 @@
 namespace krakend::origin {
 namespace {
 
-std::vector<std::string> ring_members(const OriginOptions& options) {
-  return options.cluster.empty() ? std::vector<std::string>{options.self} : options.cluster;
-}
-
-std::vector<std::string> other_members(const OriginOptions& options) {
-  std::vector<std::string> members = ring_members(options);
-  std::erase(members, options.self);
+cluster::HostsOptions ring_members(const OriginOptions& options) {
+  cluster::HostsOptions members = options.cluster;
+  // Until the name server is asked for the first time, this origin knows itself.
+  if (members.fixed.empty()) members.fixed = {options.self};
   return members;
 }
 
@@ -38,24 +37,27 @@ p2p::EngineSelf as_origin(p2p::EngineSelf self) {
 }  // namespace
 
 struct Origin::Impl {
-  Impl(api::Services s, storage::BlobStore& store, backend::Backends& backends, retry::TaskTable& table,
+  Impl(api::Services s, storage::BlobStore& store, backend::Backends& b, retry::TaskTable& table,
        OriginOptions o)
       : services(std::move(s)),
         options(std::move(o)),
+        backends(b),
         log(services.log.module("origin")),
         tasks(services.loop, log),
-        health({services.loop, services.clock, services.client, tasks}, other_members(options), log),
-        ring(ring_members(options), options.max_replica,
+        members(services.net, services.clock, ring_members(options), log),
+        health({services.loop, services.clock, services.client, tasks}, members.hosts(), options.self,
+               options.health, log),
+        ring(members.hosts(), options.max_replica,
              [this](const std::string& host) { return health.healthy(host); }),
         engine({services.loop, services.clock, services.random, services.net, store}, as_origin(options.p2p),
                options.scheduler, nullptr, services.log.module("p2p")),
-        replicator({services.loop, services.random, services.client, tasks, store, ring}, options.self,
-                   options.write_back_stagger, log),
-        write_back(
-            {services.loop, services.clock, services.random, tasks, store, backends, table, replicator},
-            options.write_back, log),
-        refresher({services.loop, services.clock, tasks, store, backends, replicator}, options.piece_lengths,
-                  options.refresh_size_limit, log),
+        replicator({services.loop, services.random, services.client, tasks, store, ring, services.metrics},
+                   options.self, options.write_back_stagger, log),
+        write_back({services.loop, services.clock, services.random, tasks, store, backends, table, replicator,
+                    services.metrics},
+                   options.write_back, log),
+        refresher({services.loop, services.clock, tasks, store, backends, replicator, services.metrics},
+                  options.piece_lengths, options.refresh_size_limit, log),
         leases(services.loop, services.clock),
         uploads({services.loop, services.clock, store, write_back, replicator, leases}, options.piece_lengths,
                 log),
@@ -64,8 +66,8 @@ struct Origin::Impl {
         cleanup({services.clock, store, engine, ring, write_back}, options.self, log),
         remote({services.loop, services.clock, services.random, services.client, store, refresher, leases},
                log),
-        repair({services.loop, services.clock, services.client, store, ring, replicator}, options.self, log) {
-  }
+        repair({services.loop, services.clock, services.client, store, ring, replicator, services.metrics},
+               options.self, log) {}
 
   http::Router router();
   void refresh_for_peer(const std::string& ns, const Digest& digest);
@@ -74,11 +76,15 @@ struct Origin::Impl {
   Task<http::Response> readiness(http::Request& request);
   Task<http::Response> peer_context(http::Request& request);
   Task<http::Response> torrents(http::Request& request);
+  Task<http::Response> configure_scheduler(http::Request& request);
+  Task<http::Response> status(http::Request& request);
 
   api::Services services;
   const OriginOptions options;
+  const backend::Backends& backends;
   Logger log;
   io::TaskGroup tasks;
+  cluster::HostWatch members;
   RingHealth health;
   cluster::HashRing ring;
   p2p::Engine engine;
@@ -131,6 +137,11 @@ Result<Origin::Bound> Origin::start() {
   if (!p2p) return propagate(p2p);
   bound.p2p = *p2p;
   impl_->health.on_change([impl] { impl->repair.wake(); });
+  impl_->members.hosts().on_change([impl] {
+    impl->log.warn("the ring has {} members now", impl->members.hosts().list().size());
+    impl->repair.wake();
+  });
+  impl_->tasks.spawn(impl_->members.run(), "ring members");
   impl_->tasks.spawn(impl_->health.run(), "ring health");
   impl_->tasks.spawn(impl_->repair.run(), "ring repair");
   impl_->tasks.spawn(impl_->uploads.expire(), "upload expiry");
@@ -147,10 +158,13 @@ Task<> Origin::stop() {
 http::Router Origin::Impl::router() {
   using api::bind;
   http::Router router;
+  api::add_metrics(router, services.metrics);
   router.add("GET", "/health", bind(this, &Impl::alive))
       .add("GET", "/readiness", bind(this, &Impl::readiness))
       .add("GET", "/internal/peercontext", bind(this, &Impl::peer_context))
-      .add("GET", "/x/torrents", bind(this, &Impl::torrents));
+      .add("GET", "/x/torrents", bind(this, &Impl::torrents))
+      .add("PATCH", "/x/config/scheduler", bind(this, &Impl::configure_scheduler))
+      .add("GET", "/x/status", bind(this, &Impl::status));
   blobs.add_routes(router);
   uploads.add_routes(router);
   collection.add_routes(router);
@@ -166,6 +180,10 @@ Task<http::Response> Origin::Impl::alive(http::Request& /*request*/) {
 
 Task<http::Response> Origin::Impl::readiness(http::Request& /*request*/) {
   if (stopping) co_return http::text_response(503, "shutting down");
+  std::array<uint8_t, 32> bytes{};
+  services.random.fill(bytes);
+  auto ready = co_await backends.ready(Digest(bytes).hex());
+  if (!ready) co_return api::error_with_status(503, ready.error());
   co_return api::ok_response();
 }
 
@@ -173,6 +191,38 @@ Task<http::Response> Origin::Impl::peer_context(http::Request& /*request*/) {
   const p2p::EngineSelf& self = engine.self();
   const PeerContext context{self.ip, self.port, self.peer_id, options.zone, options.cluster_name, true};
   co_return http::text_response(200, context.json() + "\n");
+}
+
+Task<http::Response> Origin::Impl::configure_scheduler(http::Request& request) {
+  constexpr uint64_t max_body = 64 * KiB;
+  auto body = co_await request.body->text(max_body);
+  if (!body) co_return api::error_with_status(500, body.error());
+  auto wanted = p2p::parse_engine_options(*body);
+  if (!wanted) co_return api::error_with_status(500, wanted.error());
+  engine.configure(*wanted);
+  log.info("scheduler configured anew");
+  co_return http::text_response(200);
+}
+
+/// What an operator wants to know first: the ring as this origin sees it, and what it still has to do.
+Task<http::Response> Origin::Impl::status(http::Request& /*request*/) {
+  nlohmann::json hosts = nlohmann::json::array();
+  for (const std::string& host : ring.members())
+    hosts.push_back({{"host", host}, {"self", host == options.self}, {"healthy", health.healthy(host)}});
+  const retry::RetryQueue::Status queue = write_back.status();
+  const nlohmann::json document{
+      {"ring", std::move(hosts)},
+      {"write_back",
+       {{"tasks", queue.tasks},
+        {"running", queue.running},
+        {"failing", queue.failing},
+        {"lag_seconds", to_seconds(queue.lag)}}},
+      {"fetches", refresher.running()},
+      {"uploads", uploads.open()},
+      {"torrents", engine.torrents().size()},
+      {"last_repair", repair.last_report()},
+  };
+  co_return http::json_response(200, document.dump(2) + "\n");
 }
 
 Task<http::Response> Origin::Impl::torrents(http::Request& /*request*/) {

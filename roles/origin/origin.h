@@ -7,9 +7,11 @@
 
 #include "krakend/api/services.h"
 #include "krakend/backend/backend.h"
+#include "krakend/cluster/hosts.h"
 #include "krakend/p2p/engine.h"
 #include "krakend/retry/retry_queue.h"
 #include "krakend/storage/blob_store.h"
+#include "roles/origin/ring_health.h"
 
 namespace krakend::origin {
 
@@ -18,8 +20,9 @@ struct OriginOptions {
   /// Own label on the ring: "<hostname>:<blobserver port>" or "<local ip>:<port>"; an empty ring is this one
   /// alone.
   std::string self;
-  std::vector<std::string> cluster;  ///< cluster.static
-  unsigned max_replica = 3;          ///< hashring.max_replica
+  cluster::HostsOptions cluster;  ///< all of the ring, this one included; empty: this one alone
+  unsigned max_replica = 3;       ///< hashring.max_replica
+  RingHealthOptions health;
   /// metainfogen.piece_lengths: from this blob size on (bytes) → piece length (bytes)
   std::map<uint64_t, uint64_t> piece_lengths{{0, 4 * MiB}};
   std::string zone;

@@ -17,7 +17,10 @@ Replicator::Replicator(Services services, std::string self, Duration write_back_
     : services_(services),
       self_(std::move(self)),
       write_back_stagger_(write_back_stagger),
-      log_(std::move(log)) {}
+      log_(std::move(log)),
+      failures_(services.metrics.counter({"replication_failures_total",
+                                          "Copies of blobs that could not be given to another owner",
+                                          "replicate_blob_errors"})) {}
 
 std::vector<std::string> Replicator::others(const Digest& digest) const {
   std::vector<std::string> hosts = services_.ring.locations(digest);
@@ -109,6 +112,7 @@ void Replicator::note(const std::string& host, const Digest& digest, const Resul
   if (sent) {
     log_.debug("{} replicated to {}", digest.str(), host);
   } else {
+    failures_.add();
     log_.warn("replication of {} to {} failed: {}", digest.str(), host, sent.error().message);
   }
 }

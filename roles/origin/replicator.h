@@ -6,6 +6,7 @@
 #include "krakend/cluster/hosts.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/http/client.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
@@ -24,6 +25,7 @@ class Replicator {
     io::TaskGroup& tasks;
     storage::BlobStore& store;
     const cluster::HashRing& ring;
+    const Metrics& metrics;
   };
   /// The i-th receiver of a pushed blob waits i times `write_back_stagger` before it writes it back too.
   Replicator(Services services, std::string self, Duration write_back_stagger, Logger log);
@@ -54,6 +56,7 @@ class Replicator {
   const std::string self_;
   const Duration write_back_stagger_;
   Logger log_;
+  Counter failures_;
 };
 
 }  // namespace krakend::origin

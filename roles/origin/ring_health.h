@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "krakend/cluster/hosts.h"
 #include "krakend/core/log.h"
 #include "krakend/http/client.h"
 #include "krakend/io/clock.h"
@@ -13,8 +14,15 @@
 
 namespace krakend::origin {
 
-/// Health of the other ring members by GET /health (contract core-formats §12.1): unhealthy after 3 failures
-/// in a row, healthy again after 2 successes. New members start healthy. Loop thread.
+struct RingHealthOptions {
+  Duration interval = 10s;
+  Duration timeout = 3s;
+  unsigned fails = 3;   ///< in a row, until a host is unhealthy
+  unsigned passes = 2;  ///< in a row, until it is healthy again
+};
+
+/// Health of the other ring members by GET /health (contract core-formats §12.1). New members start healthy.
+/// Loop thread.
 class RingHealth {
  public:
   struct Services {
@@ -23,20 +31,16 @@ class RingHealth {
     http::Client& client;
     io::TaskGroup& tasks;
   };
-  /// `members` without this origin itself.
-  RingHealth(Services services, std::vector<std::string> members, Logger log);
+  /// `self` is not probed.
+  RingHealth(Services services, cluster::Hosts members, std::string self, RingHealthOptions options,
+             Logger log);
 
   /// Unknown hosts, so this origin itself, are healthy.
   bool healthy(const std::string& host) const;
   /// Called whenever a host becomes healthy or unhealthy.
   void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
-  /// Probes for ever; returns at once when there is nobody to probe.
+  /// Probes until it is cancelled.
   Task<> run();
-
-  static constexpr Duration interval = 10s;
-  static constexpr Duration timeout = 3s;
-  static constexpr unsigned fails = 3;
-  static constexpr unsigned passes = 2;
 
  private:
   struct State {
@@ -48,7 +52,9 @@ class RingHealth {
   void note(const std::string& host, bool passed);
 
   Services services_;
-  const std::vector<std::string> members_;
+  const cluster::Hosts members_;
+  const std::string self_;
+  const RingHealthOptions options_;
   Logger log_;
   std::unordered_map<std::string, State> states_;
   std::function<void()> changed_;

@@ -1,6 +1,7 @@
 #include "roles/origin/ring_repair.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "krakend/api/clients.h"
@@ -18,7 +19,23 @@ constexpr Duration tell_pause = 2s;
 }  // namespace
 
 RingRepair::RingRepair(Services services, std::string self, Logger log)
-    : services_(services), self_(std::move(self)), log_(log.module("repair")), woken_(services.loop) {}
+    : services_(services),
+      given_(services.metrics.counter({"repair_given_total", "Copies given to other owners by ring repair"})),
+      dropped_(services.metrics.counter(
+          {"repair_dropped_total", "Blobs dropped that this origin does not own and all owners have"})),
+      failed_(services.metrics.counter(
+          {"repair_failures_total", "Owners that could not be asked, or given a copy"})),
+      self_(std::move(self)),
+      log_(log.module("repair")),
+      woken_(services.loop) {}
+
+nlohmann::json RingRepair::last_report() const {
+  if (!passed_) return nullptr;
+  return {{"looked_at", last_.looked_at},
+          {"given", last_.given},
+          {"dropped", last_.dropped},
+          {"failed", last_.failed}};
+}
 
 void RingRepair::add_routes(http::Router& router) {
   router.add("POST", "/x/repair", api::bind(this, &RingRepair::asked));
@@ -49,17 +66,22 @@ Task<> RingRepair::tell_others() {
 }
 
 Task<> RingRepair::run() {
-  if (services_.ring.members().size() < 2) co_return;
   co_await tell_others();
   for (;;) {
     if (!wanted_) co_await woken_.wait_for(services_.clock, interval);
     co_await services_.clock.sleep(settle_time);
     wanted_ = false;
+    if (services_.ring.members().size() < 2) continue;
     auto report = co_await pass();
     if (!report) {
       log_.warn("the store cannot be looked through: {}", report.error().message);
       continue;
     }
+    last_ = *report;
+    passed_ = true;
+    given_.add(report->given);
+    dropped_.add(report->dropped);
+    failed_.add(report->failed);
     const bool quiet = report->given == 0 && report->dropped == 0 && report->failed == 0;
     log_.write(quiet ? LogLevel::debug : LogLevel::info,
                fmt::format("ring: {} blobs looked at, {} copies given to other owners, {} dropped, {} failed",

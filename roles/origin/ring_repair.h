@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "krakend/cluster/hosts.h"
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
 #include "krakend/io/clock.h"
@@ -30,6 +32,7 @@ class RingRepair {
     storage::BlobStore& store;
     const cluster::HashRing& ring;
     Replicator& replicator;
+    const Metrics& metrics;
   };
   RingRepair(Services services, std::string self, Logger log);
 
@@ -38,6 +41,9 @@ class RingRepair {
   Task<> run();
   /// A pass is wanted, soon.
   void wake();
+
+  /// The last pass through the store, as JSON for operators; null before the first one.
+  nlohmann::json last_report() const;
 
   static constexpr Duration interval = 1h;
   /// Between something that asks for a pass and the pass: several come at once.
@@ -58,6 +64,11 @@ class RingRepair {
   Task<> look_at(Digest digest, Report& report);
 
   Services services_;
+  Report last_;
+  bool passed_ = false;
+  Counter given_;
+  Counter dropped_;
+  Counter failed_;
   const std::string self_;
   Logger log_;
   bool wanted_ = true;

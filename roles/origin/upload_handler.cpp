@@ -161,18 +161,20 @@ Task<http::Response> UploadHandler::commit(Kind kind, http::Request& request, Du
   session->gone = true;
   sessions_.erase(id);
   const uint64_t piece_length = piece_length_for(piece_lengths_, session->upload->size());
-  auto blob = co_await session->upload->commit(*digest, piece_length);
+  const bool flagged = kind != Kind::transfer && services_.write_back.has_backend(ns);
+  auto blob = co_await session->upload->commit(*digest, piece_length, flagged);
   if (!blob && blob.error().code == Errc::already_exists) co_return co_await conflict(kind, ns, *digest);
   if (!blob && blob.error().code == Errc::corrupt)
     co_return http::text_response(500, "move upload file to cache: verify digest: " + blob.error().message);
   if (!blob) co_return storage_error(blob.error());
   log_.info("{} committed, {} bytes, namespace {}", digest->str(), (*blob)->size(), ns);
-  co_return co_await after_commit(kind, ns, *digest, delay);
+  co_return co_await after_commit(kind, ns, *digest, delay, flagged);
 }
 
-Task<http::Response> UploadHandler::after_commit(Kind kind, std::string ns, Digest digest, Duration delay) {
+Task<http::Response> UploadHandler::after_commit(Kind kind, std::string ns, Digest digest, Duration delay,
+                                                 bool flagged) {
   if (kind != Kind::transfer) {
-    auto queued = co_await services_.write_back.add(ns, digest, delay);
+    auto queued = co_await services_.write_back.add(ns, digest, delay, flagged);
     if (!queued) co_return storage_error(queued.error());
   }
   if (kind == Kind::cluster) co_await services_.replicator.duplicate(ns, digest);

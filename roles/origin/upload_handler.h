@@ -33,6 +33,8 @@ class UploadHandler {
   UploadHandler(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
 
   void add_routes(http::Router& router);
+  /// Uploads that have been started and not ended.
+  size_t open() const { return sessions_.size(); }
   /// Discards uploads that nobody has touched for upload_tti. Runs until its group stops.
   Task<> expire();
   size_t open_uploads() const { return sessions_.size(); }
@@ -71,7 +73,7 @@ class UploadHandler {
   /// `delay` is that of the write-back.
   Task<http::Response> commit(Kind kind, http::Request& request, Duration delay = Duration::zero());
   Task<http::Response> write_chunk(storage::UploadPtr upload, ByteRange range, http::Request& request);
-  Task<http::Response> after_commit(Kind kind, std::string ns, Digest digest, Duration delay);
+  Task<http::Response> after_commit(Kind kind, std::string ns, Digest digest, Duration delay, bool flagged);
   /// The 409 of a blob that is there already, with its side effect.
   Task<http::Response> conflict(Kind kind, std::string ns, Digest digest);
   Task<bool> has_blob(Digest digest);

@@ -11,7 +11,30 @@ WriteBack::WriteBack(Services services, retry::RetryQueueOptions options, Logger
       log_(log.module("write-back")),
       queue_(
           {services.loop, services.clock, services.random, services.table}, options,
-          [this](retry::RetryTask task) { return execute(std::move(task)); }, log_) {}
+          [this](retry::RetryTask task) { return execute(std::move(task)); }, log_) {
+  count(services_.metrics);
+}
+
+void WriteBack::count(const Metrics& metrics) {
+  written_ = metrics.counter({"writeback_blobs_total", "Blobs that were copied to their backend"});
+  failures_ =
+      metrics.counter({"writeback_failures_total", "Attempts to copy a blob that failed", "task_failures"});
+  missing_ = metrics.counter(
+      {"writeback_missing_total", "Blobs that were gone before they were copied", "missing_files"});
+  const Gauge tasks =
+      metrics.gauge({"writeback_tasks", "Blobs that wait for their backend", "queue.total.size"});
+  const Gauge running = metrics.gauge({"writeback_tasks_running", "Blobs that are being copied"});
+  const Gauge failing = metrics.gauge({"writeback_tasks_failing", "Blobs that wait after a failed attempt"});
+  const Gauge lag =
+      metrics.gauge({"writeback_lag_seconds", "Age of the oldest blob that waits, its delay not counted"});
+  metrics.on_read([this, tasks, running, failing, lag] {
+    const retry::RetryQueue::Status now = queue_.status();
+    tasks.set(static_cast<double>(now.tasks));
+    running.set(static_cast<double>(now.running));
+    failing.set(static_cast<double>(now.failing));
+    lag.set(to_seconds(now.lag));
+  });
+}
 
 Result<void> WriteBack::start() {
   if (auto loaded = queue_.load(); !loaded) return loaded;
@@ -37,12 +60,13 @@ Task<> WriteBack::adopt_flagged() {
   }
 }
 
-Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay) {
+Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay, bool flagged_already) {
   if (auto backend = services_.backends.find(ns); !backend) {
     log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
     co_return Result<void>{};
   }
-  auto flagged = co_await services_.store.set_persist(digest, true);
+  Result<void> flagged;
+  if (!flagged_already) flagged = co_await services_.store.set_persist(digest, true);
   if (!flagged) co_return flagged;
   retry::RetryTask task{std::move(ns), digest.hex(), delay};
   auto added = co_await queue_.add(std::move(task));
@@ -77,6 +101,7 @@ Task<Result<void>> WriteBack::execute(retry::RetryTask task) {
     co_return Result<void>{};
   }
   auto copied = co_await copy(task.ns, *digest);
+  if (!copied) failures_.add();
   if (!copied) co_return copied;
   auto cleared = co_await services_.store.set_persist(*digest, false);
   if (!cleared && cleared.error().code == Errc::not_found) co_return Result<void>{};
@@ -100,6 +125,7 @@ Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
   if (lost) {
     auto copy = co_await services_.replicator.find(ns, digest);
     if (!copy) {
+      missing_.add();
       log_.error("{} cannot be written back: it is gone from the cache, and {}", digest.str(),
                  copy.error().message);
       co_return Result<void>{};
@@ -111,7 +137,9 @@ Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
   if (!blob) co_return propagate(blob);
   auto uploaded =
       co_await (*backend)->upload(digest.hex(), (*blob)->file(), services_.store.data_path(digest));
-  if (uploaded) log_.info("{} written back, namespace {}", digest.str(), ns);
+  if (!uploaded) co_return uploaded;
+  written_.add();
+  log_.info("{} written back, namespace {}", digest.str(), ns);
   co_return uploaded;
 }
 

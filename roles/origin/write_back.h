@@ -5,6 +5,7 @@
 #include "krakend/backend/backend.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
 #include "krakend/retry/retry_queue.h"
@@ -26,6 +27,7 @@ class WriteBack {
     const backend::Backends& backends;
     retry::TaskTable& table;
     Replicator& replicator;
+    const Metrics& metrics;
   };
   WriteBack(Services services, retry::RetryQueueOptions options, Logger log);
 
@@ -34,7 +36,10 @@ class WriteBack {
   /// The copy is certain when this returns: it survives a restart. Not made before `delay`; not at all when
   /// the backend has the blob by then, or when no backend matches the namespace (contract http-api §4.7).
   /// unavailable: too many blobs wait already.
-  Task<Result<void>> add(std::string ns, Digest digest, Duration delay);
+  /// `flagged_already`: the blob has the flag, see storage::Upload::commit().
+  Task<Result<void>> add(std::string ns, Digest digest, Duration delay, bool flagged_already = false);
+  /// Whether blobs of that namespace are written back at all.
+  bool has_backend(const std::string& ns) const { return services_.backends.find(ns).has_value(); }
   /// As add(), for a blob that was there already: nothing to do when the backend has it.
   Task<Result<void>> ensure(std::string ns, Digest digest);
   /// Writes a blob back now, for all namespaces that wait for it.
@@ -46,6 +51,7 @@ class WriteBack {
 
  private:
   Task<Result<void>> execute(retry::RetryTask task);
+  void count(const Metrics& metrics);
   Task<Result<void>> copy(std::string ns, Digest digest);
   /// Flags without a task come from a crash between the two, or from a lost database.
   Task<> adopt_flagged();
@@ -53,6 +59,9 @@ class WriteBack {
   Services services_;
   Logger log_;
   retry::RetryQueue queue_;
+  Counter written_;
+  Counter failures_;
+  Counter missing_;
 };
 
 }  // namespace krakend::origin

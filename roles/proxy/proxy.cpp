@@ -5,6 +5,7 @@
 
 #include "krakend/api/clients.h"
 #include "krakend/api/deletions.h"
+#include "krakend/api/requests.h"
 #include "krakend/io/task_group.h"
 #include "roles/proxy/downloads.h"
 #include "roles/proxy/origin_transfer.h"
@@ -24,9 +25,12 @@ struct Proxy::Impl {
       : services(services_in),
         store(store_in),
         options(std::move(options_in)),
-        origins({services.loop, services.client, services.clock, services.random}, options.origins,
+        origin_hosts(services.net, services.clock, options.origins, services.log.module("origins")),
+        build_index_hosts(services.net, services.clock, options.build_indexes,
+                          services.log.module("build-indexes")),
+        origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(),
                 services.log.module("origins")),
-        tags(services.client, services.clock, services.random, options.build_indexes),
+        tags(services.client, services.clock, services.random, build_index_hosts.hosts()),
         downloads(services.loop, store, origins, options.piece_length, services.log.module("downloads")),
         transfer({store, origins, tags, downloads, services.clock}, options.piece_length,
                  services.log.module("transfer")),
@@ -39,6 +43,7 @@ struct Proxy::Impl {
   Result<io::Address> listen(const io::Address& address) {
     http::Router router;
     router.add("GET", "/health", [](http::Request&) { return healthy(); });
+    api::add_metrics(router, services.metrics);
     router.fallback([this](http::Request& request) { return handler.handle(request); });
     http::ListenOptions listen;
     listen.name = "registry";
@@ -59,6 +64,8 @@ struct Proxy::Impl {
   api::Services services;
   storage::BlobStore& store;
   ProxyOptions options;
+  cluster::HostWatch origin_hosts;
+  cluster::HostWatch build_index_hosts;
   api::OriginCluster origins;
   api::TagClient tags;
   Downloads downloads;
@@ -81,6 +88,8 @@ Result<std::vector<io::Address>> Proxy::start() {
     if (!listening) return propagate(listening);
     bound.push_back(std::move(*listening));
   }
+  impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");
+  impl_->tasks.spawn(impl_->build_index_hosts.run(), "build-indexes");
   impl_->tasks.spawn(impl_->sweep(), "sweep uploads");
   if (impl_->options.has_copies) impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return bound;

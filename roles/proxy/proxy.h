@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "krakend/api/services.h"
+#include "krakend/cluster/hosts.h"
 #include "krakend/registry/registry.h"
 #include "krakend/storage/blob_store.h"
 
@@ -13,8 +14,8 @@ namespace krakend::proxy {
 
 struct ProxyOptions {
   std::vector<io::Address> listen;  ///< one per --port
-  std::vector<std::string> origins;
-  std::vector<std::string> build_indexes;
+  cluster::HostsOptions origins;
+  cluster::HostsOptions build_indexes;
   registry::RegistryOptions registry;
   /// The store is the proxy's alone, so that it holds copies; in one process with an origin it holds the
   /// originals.

@@ -44,7 +44,8 @@ struct Tracker::Impl {
       : services(std::move(s)),
         options(std::move(o)),
         log(services.log.module("tracker")),
-        origins({services.loop, services.client, services.clock, services.random}, options.origins, log),
+        origin_hosts(services.net, services.clock, options.origins, log),
+        origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(), log),
         peers(peer_limits(options)),
         policy(make_policy(options)),
         metainfo(services.loop, services.clock, metainfo_cache, json_bytes),
@@ -64,6 +65,7 @@ struct Tracker::Impl {
   api::Services services;
   const TrackerOptions options;
   Logger log;
+  cluster::HostWatch origin_hosts;
   api::OriginCluster origins;
   PeerStore peers;
   HandoutPolicy policy;
@@ -80,7 +82,9 @@ Result<io::Address> Tracker::start() {
   listen.name = "tracker";
   listen.address = impl_->options.listen;
   auto bound = impl_->services.server.listen(std::move(listen), impl_->router());
-  if (bound) impl_->tasks.spawn(impl_->clean_up(), "peer store cleanup");
+  if (!bound) return bound;
+  impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");
+  impl_->tasks.spawn(impl_->clean_up(), "peer store cleanup");
   return bound;
 }
 
@@ -92,6 +96,7 @@ Task<> Tracker::stop() {
 http::Router Tracker::Impl::router() {
   using api::bind;
   http::Router router(http::Router::WrongMethod::method_not_allowed);
+  api::add_metrics(router, services.metrics);
   router.add("GET", "/health", bind(this, &Impl::health))
       .add("GET", "/readiness", bind(this, &Impl::readiness))
       .add("POST", "/announce/{infohash}", bind(this, &Impl::announce_to_hash))

@@ -5,15 +5,16 @@
 #include <vector>
 
 #include "krakend/api/services.h"
+#include "krakend/cluster/hosts.h"
 
 namespace krakend::tracker {
 
 struct TrackerOptions {
   io::Address listen;
-  std::vector<std::string> origins;  ///< origin.hosts.static
-  unsigned announce_limit = 50;      ///< trackerserver.announce_limit, peers
-  Duration announce_interval = 3s;   ///< trackerserver.announce_interval
-  Duration peer_ttl = 5h;            ///< peerstore.local.ttl
+  cluster::HostsOptions origins;    ///< origin.hosts.static
+  unsigned announce_limit = 50;     ///< trackerserver.announce_limit, peers
+  Duration announce_interval = 3s;  ///< trackerserver.announce_interval
+  Duration peer_ttl = 5h;           ///< peerstore.local.ttl
   /// peerhandoutpolicy.priority: completeness (true) or default (false)
   bool completeness = true;
 };

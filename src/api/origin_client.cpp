@@ -84,6 +84,7 @@ Task<Result<void>> OriginClient::download(std::string ns, Digest digest, io::Byt
   auto request = make_request("GET", host_, blob_path(ns, digest), limits::download);
   if (!request) co_return propagate(request);
   request->sink = &sink;
+  request->headers.set(follow_header, "1");
   auto response = co_await call(client_, std::move(*request));
   if (!response) co_return propagate(response);
   co_return Result<void>{};

@@ -39,7 +39,7 @@ Digest random_digest(io::Random& random) {
 }  // namespace
 
 struct OriginCluster::Impl {
-  Impl(Services s, Hosts list, Logger logger)
+  Impl(Services s, cluster::Hosts list, Logger logger)
       : services(s),
         hosts(std::move(list)),
         log(std::move(logger)),
@@ -60,7 +60,7 @@ struct OriginCluster::Impl {
                        size_t index);
 
   Services services;
-  const Hosts hosts;
+  const cluster::Hosts hosts;
   Logger log;
   cluster::PassiveHealth health;
   LookupCache<std::string, Hosts> locations;
@@ -69,13 +69,13 @@ struct OriginCluster::Impl {
 };
 
 Hosts OriginCluster::Impl::with_others(Hosts owners) const {
-  for (const std::string& host : hosts) {
+  for (const std::string& host : hosts.list()) {
     if (std::find(owners.begin(), owners.end(), host) == owners.end()) owners.push_back(host);
   }
   return owners;
 }
 
-OriginCluster::OriginCluster(Services services, std::vector<std::string> hosts, Logger log)
+OriginCluster::OriginCluster(Services services, cluster::Hosts hosts, Logger log)
     : impl_(std::make_unique<Impl>(services, std::move(hosts), std::move(log))) {}
 OriginCluster::~OriginCluster() = default;
 
@@ -92,7 +92,7 @@ Task<Result<Hosts>> OriginCluster::locations(Digest digest) {
 /// Any origin knows the ring; all are tried in random order. The failure is never an HTTP status of an
 /// origin, so that it is not taken for the answer of an owner (contract http-api §11.2).
 Task<Result<Hosts>> OriginCluster::Impl::ask_locations(Digest digest) {
-  Hosts order = health.filter(hosts);
+  Hosts order = health.filter(hosts.list());
   services.random.shuffle(order);
   std::string last = "no origin is configured";
   for (const std::string& host : order) {
@@ -100,7 +100,7 @@ Task<Result<Hosts>> OriginCluster::Impl::ask_locations(Digest digest) {
     if (found) {
       // A lone origin may call itself by a name that only its own machine resolves: its configured address is
       // the last resort.
-      if (hosts.size() == 1 && found->size() == 1 && found->front() != host) found->push_back(host);
+      if (hosts.list().size() == 1 && found->size() == 1 && found->front() != host) found->push_back(host);
       co_return found;
     }
     if (no_answer(found.error())) health.failed(host);

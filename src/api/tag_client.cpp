@@ -8,8 +8,6 @@
 namespace krakend::api {
 namespace {
 
-using Hosts = std::vector<std::string>;
-
 /// Contract core-formats §12.2.
 constexpr unsigned passive_fails = 3;
 constexpr Duration passive_time = 5min;
@@ -44,13 +42,13 @@ Result<std::string> parse_page(const std::string& body, std::vector<std::string>
 }  // namespace
 
 struct TagClient::Impl {
-  Impl(http::Client& c, io::Clock& clock, io::Random& r, Hosts list)
+  Impl(http::Client& c, io::Clock& clock, io::Random& r, cluster::Hosts list)
       : client(c), random(r), hosts(std::move(list)), health(clock, passive_fails, passive_time) {}
 
   /// The first host that answers at all is final (contract http-api §6.11).
   Task<Result<http::ClientResponse>> ask(std::string method, std::string target, Duration limit,
                                          int accepted = 200) {
-    Hosts order = health.filter(hosts);
+    std::vector<std::string> order = health.filter(hosts.list());
     random.shuffle(order);
     Result<http::ClientResponse> last = fail(Errc::network, "no build-index is configured");
     for (const std::string& host : order) {
@@ -63,12 +61,11 @@ struct TagClient::Impl {
 
   http::Client& client;
   io::Random& random;
-  const Hosts hosts;
+  const cluster::Hosts hosts;
   cluster::PassiveHealth health;
 };
 
-TagClient::TagClient(http::Client& client, io::Clock& clock, io::Random& random,
-                     std::vector<std::string> hosts)
+TagClient::TagClient(http::Client& client, io::Clock& clock, io::Random& random, cluster::Hosts hosts)
     : impl_(std::make_unique<Impl>(client, clock, random, std::move(hosts))) {}
 TagClient::~TagClient() = default;
 

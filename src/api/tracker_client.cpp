@@ -22,7 +22,7 @@ bool fails_over(const Error& error) {
 }  // namespace
 
 struct TrackerClient::Impl {
-  Impl(http::Client& c, io::Clock& clk, io::Random& r, std::vector<std::string> hosts)
+  Impl(http::Client& c, io::Clock& clk, io::Random& r, cluster::Hosts hosts)
       : client(c),
         clock(clk),
         random(r),
@@ -42,8 +42,7 @@ struct TrackerClient::Impl {
   cluster::HashRing ring;
 };
 
-TrackerClient::TrackerClient(http::Client& client, io::Clock& clock, io::Random& random,
-                             std::vector<std::string> hosts)
+TrackerClient::TrackerClient(http::Client& client, io::Clock& clock, io::Random& random, cluster::Hosts hosts)
     : impl_(std::make_unique<Impl>(client, clock, random, std::move(hosts))) {}
 TrackerClient::~TrackerClient() = default;
 

@@ -27,22 +27,36 @@ class NoopBackend final : public Backend {
 }  // namespace
 
 struct Backends::Entry {
-  Entry(std::string_view regex, BackendPtr b)
-      : expression({regex.data(), regex.size()}, RE2::Quiet), backend(std::move(b)) {}
+  Entry(std::string_view regex, BackendPtr b, bool must)
+      : expression({regex.data(), regex.size()}, RE2::Quiet), backend(std::move(b)), must_ready(must) {}
   RE2 expression;
   BackendPtr backend;
+  bool must_ready;
 };
 
 Backends::Backends() = default;
 Backends::~Backends() = default;
 
-Result<void> Backends::add(std::string_view regex, BackendPtr backend) {
-  auto entry = std::make_unique<Entry>(regex, std::move(backend));
+Result<void> Backends::add(std::string_view regex, BackendPtr backend, bool must_ready) {
+  auto entry = std::make_unique<Entry>(regex, std::move(backend), must_ready);
   if (!entry->expression.ok()) {
     return fail(Errc::invalid_argument, "namespace expression \"{}\": {}", regex, entry->expression.error());
   }
   entries_.push_back(std::move(entry));
   return {};
+}
+
+Task<Result<void>> Backends::ready(std::string probe) const {
+  for (const auto& entry : entries_) {
+    if (!entry->must_ready) continue;
+    auto found = co_await entry->backend->stat(probe);
+    // A backend of tags does not take the name of a blob: it has answered.
+    if (found || found.error().code == Errc::not_found || found.error().code == Errc::invalid_argument)
+      continue;
+    co_return fail(Errc::unavailable, "backend for namespace '{}' not ready: {}", entry->expression.pattern(),
+                   found.error().message);
+  }
+  co_return Result<void>{};
 }
 
 Result<BackendPtr> Backends::find(std::string_view ns) const {

@@ -45,25 +45,70 @@ std::vector<std::string> PassiveHealth::filter(const std::vector<std::string>& h
   return good.empty() ? hosts : good;
 }
 
-HashRing::HashRing(std::vector<std::string> members, unsigned max_replica, HealthFn healthy)
+Hosts::Hosts(std::vector<std::string> hosts) : state_(std::make_shared<State>()) {
+  state_->hosts = std::move(hosts);
+}
+
+bool Hosts::contains(const std::string& host) const {
+  return std::find(list().begin(), list().end(), host) != list().end();
+}
+
+void Hosts::set(std::vector<std::string> hosts) const {
+  const auto sorted = [](std::vector<std::string> of) {
+    std::sort(of.begin(), of.end());
+    return of;
+  };
+  if (sorted(hosts) == sorted(state_->hosts)) return;
+  state_->hosts = std::move(hosts);
+  for (const auto& changed : state_->watchers) changed();
+}
+
+HostWatch::HostWatch(io::Net& net, io::Clock& clock, HostsOptions options, Logger log)
+    : net_(net), clock_(clock), options_(std::move(options)), hosts_(options_.fixed), log_(std::move(log)) {}
+
+Task<Result<void>> HostWatch::refresh() {
+  if (options_.dns.empty()) co_return Result<void>{};
+  auto name = io::Address::parse(options_.dns);
+  if (!name) co_return propagate(name);
+  auto found = co_await net_.resolve(name->host, resolve_timeout);
+  if (!found) co_return propagate(found);
+  std::vector<std::string> hosts;
+  for (const std::string& address : *found) {
+    std::string host = io::Address{address, name->port}.str();
+    if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(std::move(host));
+  }
+  hosts_.set(std::move(hosts));
+  co_return Result<void>{};
+}
+
+Task<> HostWatch::run() {
+  while (!options_.dns.empty()) {
+    auto refreshed = co_await refresh();
+    if (!refreshed && !failing_) {
+      log_.warn("hosts of {} are not known anew, {} stay: {}", options_.dns, hosts_.list().size(),
+                refreshed.error().message);
+    }
+    failing_ = !refreshed;
+    co_await clock_.sleep(options_.ttl);
+  }
+}
+
+HashRing::HashRing(Hosts members, unsigned max_replica, HealthFn healthy)
     : members_(std::move(members)), max_replica_(max_replica), healthy_(std::move(healthy)) {}
 
 std::vector<std::string> HashRing::locations(const Digest& digest) const {
   std::vector<RendezvousNode> nodes;
-  nodes.reserve(members_.size());
-  for (const auto& member : members_) nodes.push_back({member, 100});
+  const std::vector<std::string>& members = members_.list();
+  nodes.reserve(members.size());
+  for (const auto& member : members) nodes.push_back({member, 100});
   const auto order = rendezvous_order(digest.shard_id(), nodes);
   std::vector<std::string> owners;
   for (size_t i = 0; i < order.size() && (owners.empty() || i < max_replica_); ++i) {
-    const auto& member = members_[order[i]];
+    const auto& member = members[order[i]];
     if (!healthy_ || healthy_(member)) owners.push_back(member);
   }
-  if (owners.empty() && !order.empty()) owners.push_back(members_[order.front()]);
+  if (owners.empty() && !order.empty()) owners.push_back(members[order.front()]);
   return owners;
-}
-
-bool HashRing::contains(const std::string& host) const {
-  return std::find(members_.begin(), members_.end(), host) != members_.end();
 }
 
 }  // namespace krakend::cluster

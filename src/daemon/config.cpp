@@ -79,49 +79,66 @@ Result<void> apply_file(io::Disk& disk, const Config& config, const std::string&
   return {};
 }
 
+/// A list of hosts is either written down or a name.
+Result<void> check_hosts(const Component& component, const std::string& block,
+                         const cluster::HostsOptions& hosts) {
+  if (hosts.fixed.empty() || hosts.dns.empty()) return {};
+  return fail(Errc::invalid_argument, "{}: {}.static and {}.dns are both given: remove one of them",
+              component.table.where(block + ".dns"), block, block);
+}
+
 /// Hosts by order of preference: the flag, the YAML, the role in this process (left empty: its port is known
 /// once it listens), a herd on this host.
-void settle_hosts(Component& component, const Options& options, const std::string& path, Role upstream,
-                  const std::vector<std::string>& from_flag, std::vector<std::string>& hosts) {
+Result<void> settle_hosts(Component& component, const Options& options, const std::string& block,
+                          Role upstream, const std::vector<std::string>& from_flag,
+                          cluster::HostsOptions& hosts) {
   constexpr std::pair<Role, std::string_view> herd[] = {{Role::origin, "127.0.0.1:15002"},
                                                         {Role::tracker, "127.0.0.1:15003"},
                                                         {Role::build_index, "127.0.0.1:15004"}};
+  const std::string path = block + ".static";
+  if (auto checked = check_hosts(component, block, hosts); !checked) return checked;
   if (!from_flag.empty()) {
-    hosts = from_flag;
+    hosts = cluster::HostsOptions(from_flag);
     component.table.set_by_flag(path, fmt::format("--{}", to_string(upstream)));
   }
-  if (!hosts.empty()) return;
+  if (!hosts.empty()) return {};
   if (options.has(upstream)) {
     component.table.explain_default(path,
                                     fmt::format("default: the {} in this process", to_string(upstream)));
-    return;
+    return {};
   }
   for (const auto& [role, address] : herd) {
-    if (role == upstream) hosts = {std::string(address)};
+    if (role == upstream) hosts.fixed = {std::string(address)};
   }
+  return {};
 }
 
-void settle_all_hosts(Config& config, const Options& options) {
-  if (auto* role = config.build_index.get()) {
-    settle_hosts(*role, options, "origin.hosts.static", Role::origin, options.origins,
-                 role->settings.options.origins);
-  }
-  if (auto* role = config.tracker.get()) {
-    settle_hosts(*role, options, "origin.hosts.static", Role::origin, options.origins,
-                 role->settings.options.origins);
-  }
+Result<void> settle_all_hosts(Config& config, const Options& options) {
+  std::vector<Result<void>> settled;
+  const auto settle = [&](Component& role, const std::string& block, Role upstream,
+                          const std::vector<std::string>& from_flag, cluster::HostsOptions& hosts) {
+    settled.push_back(settle_hosts(role, options, block, upstream, from_flag, hosts));
+  };
+  if (auto* role = config.origin.get())
+    settled.push_back(check_hosts(*role, "cluster", role->settings.options.cluster));
+  if (auto* role = config.build_index.get())
+    settle(*role, "origin.hosts", Role::origin, options.origins, role->settings.options.origins);
+  if (auto* role = config.tracker.get())
+    settle(*role, "origin.hosts", Role::origin, options.origins, role->settings.options.origins);
   if (auto* role = config.proxy.get()) {
     proxy::ProxyOptions& to = role->settings.options;
-    settle_hosts(*role, options, "origin.hosts.static", Role::origin, options.origins, to.origins);
-    settle_hosts(*role, options, "build_index.hosts.static", Role::build_index, options.build_indexes,
-                 to.build_indexes);
+    settle(*role, "origin.hosts", Role::origin, options.origins, to.origins);
+    settle(*role, "build_index.hosts", Role::build_index, options.build_indexes, to.build_indexes);
   }
   if (auto* role = config.agent.get()) {
     agent::AgentOptions& to = role->settings.options;
-    settle_hosts(*role, options, "tracker.hosts.static", Role::tracker, options.trackers, to.trackers);
-    settle_hosts(*role, options, "build_index.hosts.static", Role::build_index, options.build_indexes,
-                 to.build_indexes);
+    settle(*role, "tracker.hosts", Role::tracker, options.trackers, to.trackers);
+    settle(*role, "build_index.hosts", Role::build_index, options.build_indexes, to.build_indexes);
   }
+  for (const Result<void>& result : settled) {
+    if (!result) return result;
+  }
+  return {};
 }
 
 /// In the reference an absent switch means "on"; here TLS is off unless the file speaks of it.
@@ -168,7 +185,7 @@ Result<Config> load_config(const Options& options, io::Disk& disk) {
     if (Result<void> done = apply_file(disk, config, *options.secrets_file, true); !done)
       return propagate(done);
   }
-  settle_all_hosts(config, options);
+  if (auto settled = settle_all_hosts(config, options); !settled) return propagate(settled);
   for (Component* component : config.components()) {
     if (Result<void> checked = check_tls(*component); !checked) return propagate(checked);
     if (options.log_level) component->common().log_level = *options.log_level;

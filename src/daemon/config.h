@@ -21,11 +21,20 @@ namespace krakend::daemon {
 
 enum class PeerIdFactory { random, addr_hash };
 
+enum class MetricsBackend { none, statsd, m3 };
+
+struct MetricsConfig {
+  MetricsBackend backend = MetricsBackend::none;
+  std::string host_port;  ///< of the statsd
+  std::string prefix;
+};
+
 /// What every component's YAML has.
 struct CommonConfig {
   std::string data_dir;
   LogLevel log_level = LogLevel::info;
   bool log_json = false;
+  MetricsConfig metrics;
   bool tls_server_disabled = true;
   bool tls_client_disabled = true;
   /// The store's directories; one process has one store.
@@ -43,6 +52,8 @@ struct OriginConfig : CommonConfig {
   std::vector<BackendConfig> backends;
   /// SQLite file.
   std::string database;
+  Duration membership_wait_timeout = 1min;
+  Duration membership_wait_interval = 500ms;
 };
 struct TrackerConfig : CommonConfig {
   tracker::TrackerOptions options;

@@ -12,6 +12,12 @@ void describe(ConfigTable& table, AgentConfig& config) {
   add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes to resolve tags with");
   add_common(table, config);
 
+  table.bind("store.download_cleanup.disabled", make_switch_value(config.eviction.partial_disabled),
+             "partial blobs stay until they are wanted again");
+  table.key("store.download_cleanup.tti", config.eviction.partial_tti,
+            "a partial blob that gets no piece for this long goes");
+  table.key("store.download_cleanup.ttl", config.eviction.partial_ttl,
+            "a partial blob that is older goes; 0: never");
   accept_cleanup(table, "store.download_cleanup");
   add_cleanup(table, "store.cache_cleanup", config.eviction);
   table.accept("store", {"read_part_size", "write_part_size"});

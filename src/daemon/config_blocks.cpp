@@ -38,17 +38,21 @@ void add_tls(ConfigTable& table, CommonConfig& config) {
 void add_common(ConfigTable& table, CommonConfig& config) {
   add_zap(table, config);
   add_tls(table, config);
-  table.accept("metrics",
-               {"backend", "statsd.host_port", "statsd.prefix", "m3.host_port", "m3.service", "m3.env"});
+  table.choice_key<MetricsBackend>(
+      "metrics.backend", config.metrics.backend,
+      {{"disabled", MetricsBackend::none}, {"statsd", MetricsBackend::statsd}, {"m3", MetricsBackend::m3}},
+      "where metrics are sent; GET /metrics has them in any case");
+  table.key("metrics.statsd.host_port", config.metrics.host_port, "the statsd, over UDP");
+  table.key("metrics.statsd.prefix", config.metrics.prefix, "goes before each name, with a dot");
+  table.accept("metrics", {"m3.host_port", "m3.service", "m3.env"});
   table.accept("nginx", {"binary", "root", "name", "template_path", "cache_dir", "log_dir", "stdout_log_path",
                          "access_log_path", "error_log_path", "proxy_timeout", "listen_backlog"});
 }
 
-void add_hosts(ConfigTable& table, const std::string& at, std::vector<std::string>& hosts,
-               std::string meaning) {
-  table.key(at + ".static", hosts, std::move(meaning));
-  table.refuse(at + ".dns", "list the hosts in " + at + ".static");
-  table.accept(at, {"ttl"});
+void add_hosts(ConfigTable& table, const std::string& at, cluster::HostsOptions& hosts, std::string meaning) {
+  table.key(at + ".static", hosts.fixed, std::move(meaning));
+  table.key(at + ".dns", hosts.dns, "instead: name:port, all addresses of the name");
+  table.key(at + ".ttl", hosts.ttl, "how long an answer of the name server is used");
 }
 
 void accept_hosts(ConfigTable& table, const std::string& at) {
@@ -97,6 +101,22 @@ void accept_cleanup(ConfigTable& table, const std::string& at) {
                     "aggressive_lower_threshold"});
 }
 
+void add_memory_cache(ConfigTable& table, storage::MemoryCacheOptions& cache) {
+  const std::string at = "castore.memory_cache.";
+  table.key(at + "enabled", cache.enabled, "small blobs from the backend are served from memory at first");
+  table.key(at + "max_size", cache.max_size, "all blobs in memory together", "bytes");
+  table.key(at + "drain_workers", cache.drain_workers, "blobs that are put on disk at once", "blobs");
+  table.key(at + "drain_max_retries", cache.drain_max_retries,
+            "attempts to put a blob on disk, after the first", "attempts");
+  table.key(at + "ttl", cache.ttl, "a blob is not served from memory for longer than this");
+  table.key(at + "ttl_interval", cache.ttl_interval, "between two looks for such blobs");
+}
+
+void accept_memory_cache(ConfigTable& table) {
+  table.accept("castore.memory_cache",
+               {"enabled", "max_size", "drain_workers", "drain_max_retries", "ttl", "ttl_interval"});
+}
+
 void accept_listener(ConfigTable& table, const std::string& at) {
   table.accept(at, {"net", "addr"});
 }
@@ -109,10 +129,10 @@ void add_castore(ConfigTable& table, CommonConfig& config) {
   storage::StoreOptions& store = config.store;
   table.key("castore.cache_dir", store.cache_dir, "where complete blobs are kept");
   table.key("castore.upload_dir", store.upload_dir, "where uploads arrive; on the file system of cache_dir");
-  table.accept("castore",
-               {"volumes", "capacity", "read_part_size", "write_part_size", "skip_hash_verification"});
-  table.accept("castore.memory_cache",
-               {"enabled", "max_size", "drain_workers", "drain_max_retries", "ttl", "ttl_interval"});
+  table.bind("castore.volumes", make_volumes_value(store.volumes), "directories that share the cache");
+  table.key("castore.capacity", config.eviction.capacity, "beyond, the least recently used blobs go",
+            "blobs");
+  table.accept("castore", {"read_part_size", "write_part_size", "skip_hash_verification"});
   accept_cleanup(table, "castore.upload_cleanup");
   add_cleanup(table, "castore.cache_cleanup", config.eviction);
 }

@@ -12,12 +12,14 @@ namespace krakend::daemon {
 /// zap, metrics, nginx, tls: every component has these.
 void add_common(ConfigTable& table, CommonConfig& config);
 /// A host list that this version uses: static only.
-void add_hosts(ConfigTable& table, const std::string& at, std::vector<std::string>& hosts,
-               std::string meaning);
+void add_hosts(ConfigTable& table, const std::string& at, cluster::HostsOptions& hosts, std::string meaning);
 /// A host list without effect here.
 void accept_hosts(ConfigTable& table, const std::string& at);
 void accept_active_health(ConfigTable& table, const std::string& at);
 void accept_passive_health(ConfigTable& table, const std::string& at);
+void add_memory_cache(ConfigTable& table, storage::MemoryCacheOptions& cache);
+/// Where nothing is fetched from backends it has no effect.
+void accept_memory_cache(ConfigTable& table);
 void accept_ring(ConfigTable& table, const std::string& at);
 void accept_retry(ConfigTable& table, const std::string& at);
 void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction);

@@ -70,8 +70,14 @@ class BackendsValue final : public ConfigValue {
     if (!node.IsSequence()) return fail(Errc::invalid_argument, "expected a list of {{namespace, backend}}");
     std::vector<BackendConfig> read;
     for (const YAML::Node& item : node) {
-      BackendConfig entry{"", "", name_path_};
+      BackendConfig entry{"", "", name_path_, false};
       bool has_backend = false;
+      const auto must_ready = [&entry](const YAML::Node& value) -> Result<void> {
+        auto said = read_boolean(value);
+        if (!said) return propagate(said);
+        entry.must_ready = *said;
+        return {};
+      };
       const auto backend = [&](const YAML::Node& value) {
         has_backend = true;
         return read_backend(value, entry);
@@ -80,7 +86,7 @@ class BackendsValue final : public ConfigValue {
                                         {{"namespace", into(entry.ns)},
                                          {"backend", backend},
                                          {"bandwidth", ignore},
-                                         {"must_ready", ignore}});
+                                         {"must_ready", must_ready}});
       if (!fields) return fields;
       if (!has_backend) return fail_inside(item, "the entry has no backend");
       read.push_back(std::move(entry));
@@ -147,6 +153,40 @@ class TagTypesValue final : public ConfigValue {
 
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path) {
   return std::make_unique<BackendsValue>(target, std::move(default_name_path));
+}
+
+ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target) {
+  using List = std::vector<storage::Volume>;
+  const auto read = [](const YAML::Node& node) -> Result<List> {
+    if (!node.IsSequence()) return fail(Errc::invalid_argument, "expected a list of {{location, weight}}");
+    List list;
+    for (const YAML::Node& item : node) {
+      storage::Volume volume;
+      const auto weight = [&volume](const YAML::Node& value) -> Result<void> {
+        constexpr uint64_t most = 1'000'000;
+        Result<uint64_t> number = read_integer(value, most);
+        if (!number) return fail_inside(value, number.error().message);
+        volume.weight = static_cast<unsigned>(*number);
+        return {};
+      };
+      Result<void> fields =
+          read_fields(item, "a volume", {{"location", into(volume.location)}, {"weight", weight}});
+      if (!fields) return propagate(fields);
+      if (volume.location.empty() || volume.weight == 0)
+        return fail_inside(item, "a volume needs a location and a weight of 1 or more");
+      list.push_back(std::move(volume));
+    }
+    return list;
+  };
+  const auto write = [](const List& list) {
+    std::string all;
+    for (const storage::Volume& volume : list) {
+      all += fmt::format("{}{{location: {}, weight: {}}}", all.empty() ? "" : ", ",
+                         yaml_scalar(volume.location), volume.weight);
+    }
+    return "[" + all + "]";
+  };
+  return std::make_unique<PlainValue<List>>(target, "list of {location, weight}", read, write);
 }
 
 ConfigValuePtr make_tag_types_value(TagTypes& target) {

@@ -6,6 +6,7 @@
 
 #include "daemon/config_value.h"
 #include "krakend/io/address_range.h"
+#include "krakend/storage/blob_store.h"
 #include "roles/build_index/build_index.h"
 
 namespace krakend::daemon {
@@ -15,6 +16,7 @@ struct BackendConfig {
   std::string ns = ".*";  ///< RE2, unanchored
   std::string root;
   std::string name_path;
+  bool must_ready = false;
   bool operator==(const BackendConfig&) const = default;
 };
 
@@ -22,6 +24,7 @@ using TagTypes = std::vector<std::pair<std::string, build_index::TagType>>;
 
 /// `default_name_path` holds where an entry names none.
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path);
+ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target);
 ConfigValuePtr make_tag_types_value(TagTypes& target);
 ConfigValuePtr make_address_ranges_value(std::vector<io::AddressRange>& target);
 

@@ -5,12 +5,24 @@ namespace krakend::daemon {
 void describe(ConfigTable& table, OriginConfig& config) {
   origin::OriginOptions& options = config.options;
   add_castore(table, config);
+  add_memory_cache(table, config.store.memory_cache);
   table.bind("backends", make_backends_value(config.backends, "sharded_docker_blob"),
              "where blobs are kept for good, by namespace");
   table.key("metainfogen.piece_lengths", options.piece_lengths, "piece length by size of the blob");
   add_hosts(table, "cluster", options.cluster,
             "all origins of the cluster, this one included; empty: this one alone");
   table.key("hashring.max_replica", options.max_replica, "origins that keep each blob", "origins");
+  table.key("hashring.refresh_interval", options.health.interval,
+            "between two looks at the health of the other origins");
+  table.key("hashring.membership_wait_timeout", config.membership_wait_timeout,
+            "how long to wait at start until cluster.dns names this origin");
+  table.key("hashring.membership_wait_interval", config.membership_wait_interval,
+            "between two questions to the name server then");
+  table.key("healthcheck.fails", options.health.fails, "failures in a row until an origin is unhealthy",
+            "checks");
+  table.key("healthcheck.passes", options.health.passes, "successes in a row until it is healthy again",
+            "checks");
+  table.key("healthcheck.timeout", options.health.timeout, "how long a check may take");
   add_scheduler(table, options.scheduler);
   add_peer_identity(table, config.peer_ids);
   add_common(table, config);
@@ -27,8 +39,6 @@ void describe(ConfigTable& table, OriginConfig& config) {
   table.size_key("blobrefresh.size_limit", options.refresh_size_limit,
                  "larger blobs are not fetched from their backend; 0: no limit");
 
-  accept_ring(table, "hashring");
-  table.accept("healthcheck", {"fails", "passes", "timeout"});
   table.accept("", {"verbose"});
   accept_listener(table, "blobserver.listener");
   accept_log(table, "backend_manager.log");

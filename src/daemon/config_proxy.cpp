@@ -5,6 +5,7 @@ namespace krakend::daemon {
 void describe(ConfigTable& table, ProxyConfig& config) {
   proxy::ProxyOptions& options = config.options;
   add_castore(table, config);
+  accept_memory_cache(table);
   add_hosts(table, "origin.hosts", options.origins, "origins that keep the blobs");
   add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes that keep the tags");
   table.key("registry.delete_enabled", options.registry.delete_enabled,

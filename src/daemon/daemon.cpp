@@ -44,25 +44,27 @@ Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Lo
       net_(io::make_tcp_net(loop_, *clock_)),
       disk_(io::make_posix_disk()),
       server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
-      eviction_(loop_, log_.module("storage")),
+      background_(loop_, log_.module("storage")),
       tasks_(loop_, log_.module("daemon")) {}
 
 Daemon::~Daemon() = default;
 
 int Daemon::run() {
   signals_ = std::make_unique<io::SignalWatch>(loop_, [this](int number) { on_signal(number); });
-  loop_.post([this] { start(); });
+  loop_.post([this] { tasks_.spawn(start(), "start"); });
   loop_.run();
   signals_.reset();
   return exit_status_;
 }
 
-void Daemon::start() {
-  if (Result<void> started = start_roles(); !started) {
+Task<> Daemon::start() {
+  Result<void> started = co_await start_roles();
+  if (stopping_) co_return;
+  if (!started) {
     fmt::print(stderr, "krakend: {}\n", started.error().message);
     exit_status_ = 1;
     begin_stop();
-    return;
+    co_return;
   }
   log_.info("{}: data in {}", version_text(), plan_.data_dir);
   for (const Listener& listener : listeners_) {
@@ -73,25 +75,42 @@ void Daemon::start() {
   io::notify_service_manager("READY=1");
 }
 
-Result<void> Daemon::start_roles() {
-  if (Result<void> opened = open_store(); !opened) return opened;
-  // Each role may need those before it.
-  for (auto start_one : {&Daemon::start_origin, &Daemon::start_build_index, &Daemon::start_tracker,
-                         &Daemon::start_proxy, &Daemon::start_agent}) {
-    if (Result<void> started = (this->*start_one)(); !started) return started;
+void Daemon::start_statsd() {
+  for (const Plan::Statsd& statsd : plan_.statsd) {
+    const std::string role(to_string(statsd.role));
+    statsd_.push_back(
+        std::make_unique<StatsdReporter>(StatsdReporter::Services{loop_, *clock_, metrics_.role(role)},
+                                         statsd.target, statsd.prefix, log_.role(role)));
+    background_.spawn(statsd_.back()->run(), "statsd");
   }
-  return {};
+}
+
+Task<Result<void>> Daemon::start_roles() {
+  if (Result<void> opened = open_store(); !opened) co_return opened;
+  start_statsd();
+  // Each role may need those before it.
+  auto origin = co_await start_origin();
+  if (!origin || stopping_) co_return origin;
+  for (auto start_one :
+       {&Daemon::start_build_index, &Daemon::start_tracker, &Daemon::start_proxy, &Daemon::start_agent}) {
+    if (Result<void> started = (this->*start_one)(); !started) co_return started;
+  }
+  co_return Result<void>{};
 }
 
 Result<void> Daemon::open_store() {
   if (!plan_.origin && !plan_.proxy && !plan_.agent) return {};
-  store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"));
+  // The one store counts for the role that owns it first.
+  const Metrics metrics = metrics_.role(plan_.origin ? "origin" : plan_.proxy ? "proxy" : "agent");
+  store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"),
+                                                metrics);
   if (Result<void> opened = store_->open_directories(); !opened) return opened;
   evictor_ =
       std::make_unique<storage::Evictor>(storage::Evictor::Services{loop_, *clock_, *disk_, *store_},
-                                         plan_.eviction, plan_.store.cache_dir, log_.module("storage"));
+                                         plan_.eviction, store_->places(), log_.module("storage"), metrics);
   store_->set_room_maker([this](uint64_t bytes) { return evictor_->free(bytes); });
-  eviction_.spawn(evictor_->run(), "eviction");
+  background_.spawn(evictor_->run(), "eviction");
+  background_.spawn(store_->drain_memory(*clock_, background_), "memory cache");
   return {};
 }
 
@@ -111,8 +130,8 @@ Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<
           "the backend directory {} cannot be written: {}; choose another with --data-dir or backends",
           entry.root, writable.error().message);
     }
-    Result<void> added =
-        target.add(entry.ns, backend::make_file_backend(loop_, *disk_, std::move(*name_path)));
+    Result<void> added = target.add(
+        entry.ns, backend::make_file_backend(loop_, *disk_, std::move(*name_path)), entry.must_ready);
     if (!added) return fail(Errc::invalid_argument, "backends: {}", added.error().message);
   }
   return {};
@@ -128,7 +147,15 @@ Result<uint16_t> Daemon::free_port(uint16_t wanted) {
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
   clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
-  return {loop_, *clock_, *random_, *net_, *disk_, *server_, *clients_.back(), log};
+  return {loop_,
+          *clock_,
+          *random_,
+          *net_,
+          *disk_,
+          *server_,
+          *clients_.back(),
+          log,
+          metrics_.role(std::string(to_string(role)))};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
@@ -146,25 +173,49 @@ Result<void> Daemon::open_origin_database() {
   return {};
 }
 
-Result<void> Daemon::start_origin() {
-  if (!plan_.origin) return {};
-  if (Result<void> opened = open_backends(origin_backends_, backend_configs_.origin); !opened) return opened;
-  if (Result<void> opened = open_origin_database(); !opened) return opened;
+/// A cluster that is a name may name this origin only after a while: whoever fills the name server looks at
+/// who has started (contract core-formats §10).
+Task<Result<std::string>> Daemon::find_own_label(uint16_t port) {
+  const cluster::HostsOptions& members = plan_.origin->cluster;
+  if (members.dns.empty()) co_return own_label(options_, host_, plan_, port, members.fixed);
+  cluster::HostWatch watch(*net_, *clock_, members, log_.role("origin"));
+  const TimePoint deadline = clock_->now() + plan_.membership_wait_timeout;
+  for (bool told = false;; told = true) {
+    auto known = co_await watch.refresh();
+    Result<std::string> label = fail(Errc::cancelled, "stopped");
+    if (known) label = own_label(options_, host_, plan_, port, watch.hosts().list());
+    if (label || stopping_) co_return label;
+    const Error& error = known ? label.error() : known.error();
+    if (clock_->now() >= deadline) {
+      co_return fail(Errc::timeout, "cluster.dns {}: {}; waited {}", members.dns, error.message,
+                     format_duration(plan_.membership_wait_timeout));
+    }
+    if (!told) log_.role("origin").info("waiting for cluster.dns {}: {}", members.dns, error.message);
+    co_await clock_->sleep(plan_.membership_wait_interval);
+  }
+}
+
+Task<Result<void>> Daemon::start_origin() {
+  if (!plan_.origin) co_return Result<void>{};
+  if (Result<void> opened = open_backends(origin_backends_, backend_configs_.origin); !opened)
+    co_return opened;
+  if (Result<void> opened = open_origin_database(); !opened) co_return opened;
   // The ring label holds the port, so a free one has to be found before the origin is made.
   Result<uint16_t> port = free_port(plan_.origin->listen.port);
-  if (!port) return propagate(port);
+  if (!port) co_return propagate(port);
   plan_.origin->listen.port = *port;
-  Result<std::string> label = own_label(options_, host_, plan_, *port);
-  if (!label) return propagate(label);
+  auto label = co_await find_own_label(*port);
+  if (!label) co_return propagate(label);
+  if (stopping_) co_return Result<void>{};
   plan_.origin->self = *label;
   origin_ = std::make_unique<origin::Origin>(services(Role::origin), *store_, origin_backends_, *write_backs_,
                                              *plan_.origin);
   auto bound = origin_->start();
-  if (!bound) return fail(cannot_listen(std::move(bound.error())));
+  if (!bound) co_return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::origin, "blobserver", bound->http);
   announce_listener(Role::origin, "peer", bound->p2p);
   origin_address_ = in_process(bound->http);
-  return {};
+  co_return Result<void>{};
 }
 
 Result<void> Daemon::start_build_index() {
@@ -235,7 +286,7 @@ void Daemon::begin_stop() {
 
 Task<> Daemon::stop_roles() {
   co_await server_->stop(drain_grace);
-  co_await eviction_.stop();
+  co_await background_.stop();
   if (agent_) co_await agent_->stop();
   if (proxy_) co_await proxy_->stop();
   if (tracker_) co_await tracker_->stop();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/plan.h"
+#include "daemon/statsd.h"
 #include "krakend/backend/backend.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
@@ -39,14 +40,16 @@ class Daemon {
     std::string name;
     std::string address;
   };
-  void start();
-  Result<void> start_roles();
-  Result<void> start_origin();
+  Task<> start();
+  Task<Result<void>> start_roles();
+  Task<Result<void>> start_origin();
+  Task<Result<std::string>> find_own_label(uint16_t port);
   Result<void> start_build_index();
   Result<void> start_tracker();
   Result<void> start_proxy();
   Result<void> start_agent();
   Result<void> open_store();
+  void start_statsd();
   Result<void> open_origin_database();
   Result<void> open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries);
   Result<uint16_t> free_port(uint16_t wanted);
@@ -67,6 +70,7 @@ class Daemon {
   std::vector<Listener> listeners_;
   int exit_status_ = 0;
   bool stopping_ = false;
+  Metrics metrics_;
 
   io::Loop loop_;
   std::unique_ptr<io::Clock> clock_;
@@ -76,7 +80,9 @@ class Daemon {
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<storage::BlobStore> store_;
   std::unique_ptr<storage::Evictor> evictor_;
-  io::TaskGroup eviction_;
+  std::vector<std::unique_ptr<StatsdReporter>> statsd_;
+  /// Eviction, the memory cache, statsd: what serves all roles.
+  io::TaskGroup background_;
   std::unique_ptr<storage::Database> origin_database_;
   std::unique_ptr<retry::TaskTable> write_backs_;
   backend::Backends origin_backends_;

@@ -36,7 +36,7 @@ bool upstreams_are_local(const Config& config) {
   const auto local = [](const std::vector<std::string>& hosts) {
     return std::all_of(hosts.begin(), hosts.end(), [](const std::string& host) { return is_loopback(host); });
   };
-  return !config.agent || local(config.agent->settings.options.trackers);
+  return !config.agent || local(config.agent->settings.options.trackers.fixed);
 }
 
 Result<std::string> choose_peer_ip(const Options& options, const Config& config, const HostFacts& host,
@@ -106,11 +106,27 @@ Result<void> choose_store(const Config& config, Plan& plan) {
   return {};
 }
 
+Result<void> choose_statsd(const Config& config, Plan& plan) {
+  for (Component* component : config.components()) {
+    const MetricsConfig& metrics = component->common().metrics;
+    if (metrics.backend != MetricsBackend::statsd) continue;
+    if (auto address = io::Address::parse(metrics.host_port); !address) {
+      return fail(Errc::invalid_argument, "{}: metrics.statsd.host_port: {}",
+                  component->table.where("metrics.backend"), address.error().message);
+    }
+    plan.statsd.push_back({component->role, metrics.host_port, metrics.prefix});
+  }
+  return {};
+}
+
 void plan_origin(const Options& options, const Config& config, Plan& plan, io::Random& random) {
   PortPicker ports(plan);
   origin::OriginOptions& origin = plan.origin.emplace(config.origin->settings.options);
   origin.listen = ports.pick("blobserver-port", options.blobserver_port, default_blobserver_port);
   const io::Address peer = ports.pick("peer-port", options.peer_port, default_origin_peer_port);
+  plan.store.memory_cache = config.origin->settings.store.memory_cache;
+  plan.membership_wait_timeout = config.origin->settings.membership_wait_timeout;
+  plan.membership_wait_interval = config.origin->settings.membership_wait_interval;
   origin.zone = options.zone;
   origin.cluster_name = options.cluster;
   origin.p2p.peer_id = make_peer_id(config.origin->settings.peer_ids, plan.peer_ip, peer.port, random);
@@ -163,9 +179,8 @@ std::string connectable(const std::string& host) {
   return is_wildcard(host) ? "127.0.0.1" : host;
 }
 
-Result<std::string> own_label(const Options& options, const HostFacts& host, const Plan& plan,
-                              uint16_t port) {
-  const std::vector<std::string>& cluster = plan.origin->cluster;
+Result<std::string> own_label(const Options& options, const HostFacts& host, const Plan& plan, uint16_t port,
+                              const std::vector<std::string>& cluster) {
   const auto label = [port](const std::string& name) { return io::Address{name, port}.str(); };
   if (cluster.empty()) return label(options.blobserver_hostname.value_or(plan.peer_ip));
   std::vector<std::string> names{options.blobserver_hostname.value_or(host.host_name)};
@@ -175,7 +190,7 @@ Result<std::string> own_label(const Options& options, const HostFacts& host, con
     if (std::find(cluster.begin(), cluster.end(), label(name)) != cluster.end()) return label(name);
   }
   return fail(Errc::invalid_argument,
-              "this origin is not in cluster.static: none of its entries is {} or {}; add it there, or set "
+              "this origin is not in its own cluster: none of its entries is {} or {}; add it there, or set "
               "--blobserver-hostname",
               label(names.front()), label(plan.peer_ip));
 }
@@ -195,6 +210,7 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   if (Result<void> chosen = choose_store(config, plan); !chosen) return propagate(chosen);
 
   choose_eviction(config, plan);
+  if (Result<void> chosen = choose_statsd(config, plan); !chosen) return propagate(chosen);
 
   PortPicker ports(plan);
   const bool single = options.single();

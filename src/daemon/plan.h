@@ -31,6 +31,15 @@ struct Plan {
   storage::StoreOptions store;
   storage::EvictionOptions eviction;
   std::optional<origin::OriginOptions> origin;
+  struct Statsd {
+    Role role;
+    std::string target;  ///< "host:port"
+    std::string prefix;
+  };
+  std::vector<Statsd> statsd;
+  /// hashring.membership_wait_timeout, .membership_wait_interval
+  Duration membership_wait_timeout = 1min;
+  Duration membership_wait_interval = 500ms;
   std::optional<build_index::BuildIndexOptions> build_index;
   std::optional<tracker::TrackerOptions> tracker;
   std::optional<proxy::ProxyOptions> proxy;
@@ -42,9 +51,10 @@ struct Plan {
 Result<Plan> make_plan(const Options& options, const Config& config, const HostFacts& host,
                        io::Random& random);
 
-/// Own label on the ring: the entry of the cluster list that is this origin. Without a list: where it can be
-/// reached.
-Result<std::string> own_label(const Options& options, const HostFacts& host, const Plan& plan, uint16_t port);
+/// Own label on the ring: the entry of `cluster`, the ring's members, that is this origin. Without members:
+/// where it can be reached.
+Result<std::string> own_label(const Options& options, const HostFacts& host, const Plan& plan, uint16_t port,
+                              const std::vector<std::string>& cluster);
 
 /// 0.0.0.0 and :: cannot be connected to; the loopback address can.
 std::string connectable(const std::string& host);

@@ -1,11 +1,14 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -151,6 +154,18 @@ class PosixDisk final : public Disk {
     return {};
   }
 
+  Result<void> soft_link(const std::string& target, const std::string& path) override {
+    if (::symlink(target.c_str(), path.c_str()) != 0) return failure("link", path);
+    return {};
+  }
+
+  Result<std::string> read_link(const std::string& path) override {
+    std::array<char, PATH_MAX> target{};
+    const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+    if (length < 0) return failure("read link", path);
+    return std::string(target.data(), static_cast<size_t>(length));
+  }
+
   Result<void> remove(const std::string& path) override {
     if (::remove(path.c_str()) != 0) return failure("remove", path);
     return {};
@@ -198,6 +213,12 @@ class PosixDisk final : public Disk {
     if (errno != 0) return failure("list", path);
     std::sort(names.begin(), names.end());
     return names;
+  }
+
+  Result<FilePtr> make_memory_file() override {
+    Descriptor fd(::memfd_create("krakend-blob", MFD_CLOEXEC));
+    if (fd.get() < 0) return failure("create", "file in memory");
+    return FilePtr(std::make_shared<PosixFile>(std::move(fd), "file in memory"));
   }
 
   Result<DiskSpace> space(const std::string& path) override {

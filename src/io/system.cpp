@@ -44,6 +44,33 @@ SignalWatch::~SignalWatch() {
   impl_->signals.cancel(ignored);
 }
 
+namespace {
+
+class UdpSender final : public DatagramSender {
+ public:
+  explicit UdpSender(Descriptor fd) : fd_(std::move(fd)) {}
+  void send(std::string_view packet) override {
+    (void)::send(fd_.get(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+
+ private:
+  Descriptor fd_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DatagramSender>> make_datagram_sender(const std::string& target) {
+  auto address = Address::parse(target);
+  if (!address) return propagate(address);
+  auto found = resolve(*address, false);
+  if (!found) return propagate(found);
+  const SocketAddress& to = found->front();
+  Descriptor fd(::socket(to.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd.get() < 0 || ::connect(fd.get(), to.get(), to.length) != 0)
+    return fail(errno_error(errno, "connect " + target));
+  return std::make_unique<UdpSender>(std::move(fd));
+}
+
 void notify_service_manager(std::string_view state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;

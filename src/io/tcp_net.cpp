@@ -31,7 +31,7 @@ class TcpNet final : public Net {
   }
 
   Result<std::unique_ptr<Listener>> listen(const Address& at) override {
-    auto found = resolve(at, false);
+    auto found = io::resolve(at, false);
     if (!found) return propagate(found);
     const auto& address = found->front();
     auto fd = open_socket(address.storage.ss_family);
@@ -46,6 +46,15 @@ class TcpNet final : public Net {
       return fail(errno_error(err, fmt::format("listen on {}", at.str())));
     }
     return make_tcp_listener(loop_, clock_, std::move(*fd));
+  }
+
+  Task<Result<std::vector<std::string>>> resolve(std::string host, Duration timeout) override {
+    Address name{std::move(host), 0};
+    auto found = co_await resolver_.resolve(name, timeout);
+    if (!found) co_return propagate(found);
+    std::vector<std::string> addresses;
+    for (const SocketAddress& address : *found) addresses.push_back(to_address(address).host);
+    co_return addresses;
   }
 
  private:

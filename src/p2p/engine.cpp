@@ -10,6 +10,10 @@ Engine::Engine(Services services, EngineSelf self, EngineOptions options, Tracke
 
 Engine::~Engine() = default;
 
+void Engine::configure(EngineOptions options) {
+  impl_->context->options = options;
+}
+
 void Engine::on_miss(Miss miss) {
   impl_->miss = std::move(miss);
 }

@@ -116,10 +116,11 @@ void BlobStore::Impl::trust(const Digest& digest) {
 Task<> BlobStore::Impl::quarantine(Digest digest, std::string what) {
   const auto self = shared_from_this();
   log.error("blob {} is damaged on disk ({}): removed, to be fetched anew", digest.str(), what);
+  damaged.add();
   open_blobs.erase(digest);
   trusted.erase(digest);
   const auto dir = cache_entry(digest);
-  const auto trash = in_dir(options.upload_dir, "damaged-" + random.uuid4());
+  const auto trash = this->trash(digest, "damaged");
   co_await loop.offload([&] {
     if (auto moved = disk.rename(dir, trash)) (void)disk.remove_all(trash);
   });

@@ -11,8 +11,9 @@
 
 namespace krakend::storage {
 
-BlobStore::BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log)
-    : impl_(std::make_shared<Impl>(loop, disk, random, std::move(options), std::move(log))) {}
+BlobStore::BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log,
+                     const Metrics& metrics)
+    : impl_(std::make_shared<Impl>(loop, disk, random, std::move(options), std::move(log), metrics)) {}
 BlobStore::~BlobStore() {
   // Unfinished ones refer to the store.
   impl_->uploads.clear();
@@ -36,7 +37,7 @@ Result<void> BlobStore::open_directories() {
     if (usable) usable = disk.remove(probe);
     if (!usable) return unusable(dir, usable.error());
   }
-  return {};
+  return impl_->volumes.link_shards(disk, impl_->log);
 }
 
 Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
@@ -44,6 +45,12 @@ Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
   recently_opened.insert(digest);
   if (const auto found = open_blobs.find(digest); found != open_blobs.end()) {
     if (auto blob = found->second.lock()) co_return blob;
+  }
+  if (const auto entry = memory->find(digest)) {
+    const BlobPtr blob(new Blob(
+        std::make_shared<Blob::State>(self, digest, entry->file, entry->info.length(), true, entry->room)));
+    open_blobs[digest] = blob;
+    co_return blob;
   }
   const auto path = in_dir(cache_entry(digest), data_name);
   uint64_t size = 0;
@@ -73,6 +80,7 @@ Task<Result<BlobPtr>> BlobStore::open(Digest digest) {
 
 Task<Result<uint64_t>> BlobStore::size(Digest digest) {
   const auto impl = impl_;
+  if (const auto entry = impl->memory->find(digest)) co_return entry->info.length();
   const auto path = in_dir(impl->cache_entry(digest), data_name);
   auto stat = co_await impl->loop.offload([&] { return impl->disk.stat(path); });
   if (!stat) co_return propagate(stat);
@@ -81,6 +89,7 @@ Task<Result<uint64_t>> BlobStore::size(Digest digest) {
 
 Task<Result<MetaInfo>> BlobStore::metainfo(Digest digest) {
   const auto impl = impl_;
+  if (const auto entry = impl->memory->find(digest)) co_return entry->info;
   const auto dir = impl->cache_entry(digest);
   co_return co_await impl->loop.offload([&]() -> Result<MetaInfo> {
     if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
@@ -91,6 +100,7 @@ Task<Result<MetaInfo>> BlobStore::metainfo(Digest digest) {
 Task<Result<MetaInfo>> BlobStore::make_metainfo(Digest digest, uint64_t piece_length) {
   const auto impl = impl_;
   if (piece_length == 0) co_return fail(Errc::invalid_argument, "piece length must be positive");
+  if (auto flushed = co_await impl->flush(digest); !flushed) co_return propagate(flushed);
   auto blob = co_await impl->open(digest);
   if (!blob) co_return propagate(blob);
   const auto dir = impl->cache_entry(digest);
@@ -123,11 +133,12 @@ Task<Result<MetaInfo>> BlobStore::make_metainfo(Digest digest, uint64_t piece_le
 Task<Result<void>> BlobStore::remove(Digest digest) {
   const auto impl = impl_;
   const auto dir = impl->cache_entry(digest);
-  const auto trash = in_dir(impl->options.upload_dir, "trash-" + impl->random.uuid4());
+  const auto trash = impl->trash(digest, "trash");
   impl->open_blobs.erase(digest);
+  impl->memory->erase(digest);
   co_return co_await impl->loop.offload([&]() -> Result<void> {
     if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
-    if (auto flag = io::read_file(impl->disk, in_dir(dir, persist_name), 16); flag && *flag == "true") {
+    if (auto flag = io::read_file(impl->disk, in_dir(dir, persist_name), 16); flag && says_persist(*flag)) {
       return fail(Errc::conflict, "blob {} is not written back yet", digest.str());
     }
     // One rename takes it away whole; what follows may be interrupted.
@@ -138,6 +149,7 @@ Task<Result<void>> BlobStore::remove(Digest digest) {
 
 Task<Result<void>> BlobStore::set_persist(Digest digest, bool persist) {
   const auto impl = impl_;
+  if (auto flushed = co_await impl->flush(digest); !flushed) co_return flushed;
   const auto dir = impl->cache_entry(digest);
   co_return co_await impl->loop.offload([&]() -> Result<void> {
     if (auto there = impl->disk.stat(in_dir(dir, data_name)); !there) return propagate(there);
@@ -156,7 +168,7 @@ Task<Result<bool>> BlobStore::persist(Digest digest) {
   const auto path = in_dir(impl->cache_entry(digest), persist_name);
   auto flag = co_await impl->loop.offload([&] { return io::read_file(impl->disk, path, 16); });
   if (!flag && flag.error().code != Errc::not_found) co_return propagate(flag);
-  co_return flag&&* flag == "true";
+  co_return flag&& says_persist(*flag);
 }
 
 Task<Result<std::vector<BlobEntry>>> BlobStore::scan(unsigned shard) {
@@ -169,6 +181,12 @@ Task<Result<std::vector<BlobEntry>>> BlobStore::scan(unsigned shard) {
       entry.accessed = std::chrono::system_clock::time_point::max();
   }
   co_return entries;
+}
+
+Task<Result<std::vector<BlobEntry>>> BlobStore::scan_partials(unsigned shard) {
+  const auto impl = impl_;
+  co_return co_await impl->loop.offload(
+      [&] { return scan_partial_shard(impl->disk, impl->options.download_dir, shard); });
 }
 
 Task<Result<void>> BlobStore::evict(Digest digest) {
@@ -216,6 +234,18 @@ Task<Result<std::vector<Digest>>> BlobStore::list() {
   co_return all;
 }
 
+std::vector<EvictionPlace> BlobStore::places() const {
+  const StoreOptions& options = impl_->options;
+  if (options.volumes.empty()) return {{options.cache_dir, [](const Digest&) { return true; }}};
+  std::vector<EvictionPlace> places;
+  for (size_t i = 0; i < options.volumes.size(); ++i) {
+    places.push_back({options.volumes[i].location, [impl = impl_, i](const Digest& digest) {
+                        return impl->volumes.index_of(digest.bytes()[0]) == i;
+                      }});
+  }
+  return places;
+}
+
 std::string BlobStore::data_path(const Digest& digest) const {
   return in_dir(impl_->cache_entry(digest), data_name);
 }
@@ -239,6 +269,13 @@ Task<Result<void>> BlobStore::remove_partial(Digest digest) {
   const auto impl = impl_;
   const auto dir = impl->download_entry(digest);
   co_return co_await impl->loop.offload([&] { return impl->disk.remove_all(dir); });
+}
+
+Task<Result<void>> BlobStore::evict_partial(Digest digest) {
+  const auto held = impl_->partials.find(digest);
+  if (held != impl_->partials.end() && !held->second.expired())
+    co_return fail(Errc::conflict, "blob {} is being downloaded", digest.str());
+  co_return co_await remove_partial(digest);
 }
 
 }  // namespace krakend::storage

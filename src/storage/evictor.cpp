@@ -44,11 +44,18 @@ Duration AgeHistogram::cutoff(uint64_t bytes) const {
   return Duration::zero();
 }
 
-Evictor::Evictor(Services services, EvictionOptions options, std::string directory, Logger log)
+Evictor::Evictor(Services services, EvictionOptions options, std::vector<EvictionPlace> places, Logger log,
+                 const Metrics& metrics)
     : services_(services),
       options_(options),
-      directory_(std::move(directory)),
+      places_(std::move(places)),
       log_(log.module("eviction")),
+      evicted_(metrics.counter({"evicted_blobs_total", "Blobs removed by age, disuse or lack of room"})),
+      evicted_bytes_(metrics.counter({"evicted_bytes_total", "Bytes of the blobs that were evicted"})),
+      aggressive_(metrics.counter({"eviction_for_room_total",
+                                   "Times that blobs had to go because the disk was full", "aggro_gc_runs"})),
+      cached_bytes_(
+          metrics.gauge({"cache_bytes", "Bytes of complete blobs, at the last look at all", "disk_usage"})),
       idle_(services.loop) {}
 
 Task<> Evictor::run() {
@@ -70,8 +77,8 @@ void Evictor::tell(const char* why, const Report& report) const {
   log_.info("{}: {} of {} blobs evicted, {} bytes", why, report.evicted, report.blobs, report.evicted_bytes);
 }
 
-Task<Result<Evictor::DiskUse>> Evictor::disk_use() {
-  auto space = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
+Task<Result<Evictor::DiskUse>> Evictor::disk_use(const EvictionPlace& place) {
+  auto space = co_await services_.loop.offload([&] { return services_.disk.space(place.directory); });
   if (!space) co_return propagate(space);
   // What is reserved for others can neither be used nor freed.
   DiskUse use{space->used + space->available, 0};
@@ -92,11 +99,14 @@ Task<Result<Evictor::Report>> Evictor::evict_if(Decide decide) {
       if (evicted) {
         ++report.evicted;
         report.evicted_bytes += entry.size;
+        evicted_.add();
+        evicted_bytes_.add(entry.size);
       } else if (evicted.error().code != Errc::conflict && evicted.error().code != Errc::not_found) {
         co_return propagate(evicted);
       }
     }
   }
+  cached_bytes_.set(static_cast<double>(report.bytes - report.evicted_bytes));
   co_return report;
 }
 
@@ -110,14 +120,15 @@ Task<bool> Evictor::free(uint64_t bytes) {
       self.idle_.notify_all();
     }
   } const done{*this};
-  const auto before = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
+  const EvictionPlace& place = places_.front();
+  const auto before = co_await services_.loop.offload([&] { return services_.disk.space(place.directory); });
   // Others want room too, and files are not all that a blob needs.
-  auto report = co_await evict_bytes(bytes + bytes / 4 + MiB);
+  auto report = co_await evict_bytes(place, bytes + bytes / 4 + MiB);
   if (!report) log_.warn("no room can be made: {}", report.error().message);
   if (!report || report->evicted == 0) co_return false;
   // Who was serving a blob closes its file a moment later.
   for (TimePoint limit = services_.clock.now() + release_limit; services_.clock.now() < limit;) {
-    const auto now = co_await services_.loop.offload([&] { return services_.disk.space(directory_); });
+    const auto now = co_await services_.loop.offload([&] { return services_.disk.space(place.directory); });
     if (!before || !now || now->available >= before->available + bytes) break;
     co_await services_.clock.sleep(release_poll);
   }
@@ -127,7 +138,7 @@ Task<bool> Evictor::free(uint64_t bytes) {
 Task<Result<Evictor::Report>> Evictor::sweep() {
   Duration ttl = options_.ttl;
   if (options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold == 0) {
-    auto use = co_await disk_use();
+    auto use = co_await disk_use(places_.front());
     if (use && use->percent >= options_.aggressive_threshold) ttl = options_.aggressive_ttl;
   }
   const auto now = services_.clock.wall();
@@ -137,12 +148,54 @@ Task<Result<Evictor::Report>> Evictor::sweep() {
     return tti > Duration::zero() && age_of(entry.accessed, now) > tti;
   };
   auto report = co_await evict_if(std::move(decide));
-  if (report) tell("too old, or unread for too long", *report);
+  if (!report) co_return report;
+  tell("too old, or unread for too long", *report);
+  const uint64_t left = report->blobs - report->evicted;
+  if (options_.capacity != 0 && left > options_.capacity) {
+    Weigh one = [](const BlobEntry&) { return uint64_t{1}; };
+    auto more = co_await evict_least_used(left - options_.capacity, std::move(one));
+    if (!more) co_return more;
+    tell("more blobs than the store may have", *more);
+    report->evicted += more->evicted;
+    report->evicted_bytes += more->evicted_bytes;
+  }
+  auto partials = co_await sweep_partials();
+  if (!partials) log_.warn("partial blobs cannot be looked through: {}", partials.error().message);
   co_return report;
 }
 
+Task<Result<void>> Evictor::sweep_partials() {
+  if (options_.partial_disabled) co_return Result<void>{};
+  const auto now = services_.clock.wall();
+  for (unsigned shard = 0; shard < BlobStore::shards; ++shard) {
+    auto entries = co_await services_.store.scan_partials(shard);
+    if (!entries) co_return propagate(entries);
+    for (const BlobEntry& entry : *entries) {
+      const bool old =
+          options_.partial_ttl > Duration::zero() && age_of(entry.modified, now) > options_.partial_ttl;
+      const bool idle =
+          options_.partial_tti > Duration::zero() && age_of(entry.accessed, now) > options_.partial_tti;
+      if (!old && !idle) continue;
+      auto removed = co_await services_.store.evict_partial(entry.digest);
+      if (removed) log_.info("partial blob {} was left alone: removed", entry.digest.str());
+    }
+  }
+  co_return Result<void>{};
+}
+
 Task<Result<Evictor::Report>> Evictor::make_room() {
-  auto use = co_await disk_use();
+  Report total;
+  for (const EvictionPlace& place : places_) {
+    auto report = co_await make_room_at(place);
+    if (!report) co_return report;
+    total.evicted += report->evicted;
+    total.evicted_bytes += report->evicted_bytes;
+  }
+  co_return total;
+}
+
+Task<Result<Evictor::Report>> Evictor::make_room_at(const EvictionPlace& place) {
+  auto use = co_await disk_use(place);
   if (!use) co_return propagate(use);
   unsigned target = 100;
   if (use->percent > options_.disk_high) target = options_.disk_low;
@@ -150,32 +203,39 @@ Task<Result<Evictor::Report>> Evictor::make_room() {
   if (aggressive && use->percent >= options_.aggressive_threshold)
     target = std::min(target, options_.aggressive_lower_threshold);
   if (use->percent <= target) co_return Report{};
-  log_.info("the disk of {} is {} % full: the least recently used blobs go until it is at {} %", directory_,
-            use->percent, target);
-  co_return co_await evict_bytes(use->total / 100 * (use->percent - target));
+  log_.info("the disk of {} is {} % full: the least recently used blobs go until it is at {} %",
+            place.directory, use->percent, target);
+  aggressive_.add();
+  co_return co_await evict_bytes(place, use->total / 100 * (use->percent - target));
 }
 
-Task<Result<Evictor::Report>> Evictor::evict_bytes(uint64_t bytes) {
+Task<Result<Evictor::Report>> Evictor::evict_least_used(uint64_t weight, Weigh weigh) {
   const auto now = services_.clock.wall();
   const auto histogram = std::make_shared<AgeHistogram>();
-  Decide count = [now, histogram](const BlobEntry& entry) {
-    histogram->add(age_of(entry.accessed, now), entry.size);
+  Decide count = [now, histogram, &weigh](const BlobEntry& entry) {
+    histogram->add(age_of(entry.accessed, now), weigh(entry));
     return false;
   };
   auto counted = co_await evict_if(std::move(count));
   if (!counted) co_return counted;
-  const Duration cutoff = histogram->cutoff(bytes);
-  uint64_t left = bytes;
-  Decide decide = [now, cutoff, &left](const BlobEntry& entry) {
-    if (left == 0 || age_of(entry.accessed, now) < cutoff) return false;
-    left -= std::min(left, entry.size);
+  const Duration cutoff = histogram->cutoff(weight);
+  uint64_t left = weight;
+  Decide decide = [now, cutoff, &left, &weigh](const BlobEntry& entry) {
+    const uint64_t own = weigh(entry);
+    if (left == 0 || own == 0 || age_of(entry.accessed, now) < cutoff) return false;
+    left -= std::min(left, own);
     return true;
   };
-  auto report = co_await evict_if(std::move(decide));
+  co_return co_await evict_if(std::move(decide));
+}
+
+Task<Result<Evictor::Report>> Evictor::evict_bytes(const EvictionPlace& place, uint64_t bytes) {
+  Weigh size = [&place](const BlobEntry& entry) { return place.holds(entry.digest) ? entry.size : 0; };
+  auto report = co_await evict_least_used(bytes, std::move(size));
   if (report) tell("the disk is too full", *report);
   if (report && report->evicted_bytes < bytes) {
     log_.warn("{} of {} bytes could be freed in {}: the rest is in use, not written back, or no blob",
-              report->evicted_bytes, bytes, directory_);
+              report->evicted_bytes, bytes, place.directory);
   }
   co_return report;
 }

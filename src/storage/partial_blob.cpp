@@ -112,7 +112,7 @@ Task<Result<BlobPtr>> PartialBlob::commit() {
         !written) {
       return written;
     }
-    auto moved = publish_entry(store->disk, state->dir, store->cache_entry(digest));
+    auto moved = store->publish(state->dir, digest);
     if (!moved && moved.error().code == Errc::already_exists) return store->disk.remove_all(state->dir);
     return moved;
   });

@@ -1,5 +1,9 @@
 #include "storage/store_layout.h"
 
+#include <algorithm>
+#include <array>
+
+#include "krakend/core/units.h"
 #include "storage/access_time.h"
 
 namespace krakend::storage {
@@ -13,14 +17,56 @@ std::string in_dir(const std::string& dir, std::string_view name) {
   return fmt::format("{}/{}", dir, name);
 }
 
-Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to) {
+bool says_persist(std::string_view content) {
+  static constexpr std::array<std::string_view, 6> no{"0", "f", "F", "FALSE", "false", "False"};
+  return std::find(no.begin(), no.end(), content) == no.end();
+}
+
+namespace {
+
+Result<void> copy_file(io::Disk& disk, const std::string& from, const std::string& to) {
+  auto source = disk.open(from, io::OpenMode::read);
+  if (!source) return propagate(source);
+  auto target = disk.open(to, io::OpenMode::truncate);
+  if (!target) return propagate(target);
+  std::vector<std::byte> buffer(MiB);
+  for (uint64_t at = 0;;) {
+    auto got = (*source)->read_at(at, buffer);
+    if (!got) return propagate(got);
+    if (*got == 0) return (*target)->sync();
+    if (auto put = (*target)->write_at(at, std::span(buffer).first(*got)); !put) return put;
+    at += *got;
+  }
+}
+
+/// To another file system: a copy beside the place, then a rename.
+Result<void> carry_over(io::Disk& disk, const std::string& from, const std::string& to,
+                        const std::string& incoming) {
+  auto names = disk.list(from);
+  if (!names) return propagate(names);
+  const auto copy = in_dir(incoming, io::parent_path(from + "/x").substr(from.rfind('/') + 1));
+  if (auto made = disk.make_dirs(copy); !made) return made;
+  for (const auto& name : *names) {
+    if (auto copied = copy_file(disk, in_dir(from, name), in_dir(copy, name)); !copied) return copied;
+  }
+  if (auto synced = disk.sync_dir(copy); !synced) return synced;
+  if (auto moved = disk.rename(copy, to); !moved) return moved;
+  return disk.remove_all(from);
+}
+
+}  // namespace
+
+Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to,
+                           const std::string& incoming) {
   const auto shard = io::parent_path(to);
   if (auto made = io::make_dirs_durably(disk, shard); !made) return made;
   if (disk.stat(in_dir(to, data_name))) return fail(Errc::already_exists, "{} exists", to);
   // What a crash left there has no data, so it is no entry.
   if (auto cleared = disk.remove_all(to); !cleared) return cleared;
   if (auto synced = disk.sync_dir(from); !synced) return synced;
-  if (auto moved = disk.rename(from, to); !moved) return moved;
+  auto moved = disk.rename(from, to);
+  if (!moved && !incoming.empty()) moved = carry_over(disk, from, to, incoming);
+  if (!moved) return moved;
   return disk.sync_dir(shard);
 }
 
@@ -64,6 +110,21 @@ Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& roo
     const auto side = io::read_file(disk, in_dir(dir, access_time_name), 16);
     const auto accessed = side ? decode_access_time(*side) : std::nullopt;
     found.push_back({digest, data->size, data->modified, accessed.value_or(data->modified)});
+  }
+  return found;
+}
+
+Result<std::vector<BlobEntry>> scan_partial_shard(io::Disk& disk, const std::string& root,
+                                                  unsigned first_byte) {
+  auto digests = list_shard(disk, root, first_byte);
+  if (!digests) return propagate(digests);
+  std::vector<BlobEntry> found;
+  for (const Digest& digest : *digests) {
+    const auto dir = entry_dir(root, digest);
+    const auto data = disk.stat(in_dir(dir, data_name));
+    const auto status = disk.stat(in_dir(dir, status_name));
+    if (!data) continue;
+    found.push_back({digest, data->size, data->modified, status ? status->modified : data->modified});
   }
   return found;
 }

@@ -15,6 +15,8 @@ inline constexpr std::string_view data_name = "data";
 inline constexpr std::string_view metainfo_name = "_torrentmeta";
 inline constexpr std::string_view status_name = "_status";
 inline constexpr std::string_view persist_name = "_persist";
+/// Content of a _persist file: whatever does not say no. A crash may leave it empty.
+bool says_persist(std::string_view content);
 inline constexpr std::string_view access_time_name = "_last_access_time";
 /// In the directory of an upload only.
 inline constexpr std::string_view owner_name = "_owner";
@@ -31,8 +33,12 @@ std::string entry_dir(const std::string& root, const Digest& digest);
 std::string in_dir(const std::string& dir, std::string_view name);
 
 /// Moves a finished entry directory to its place and makes that durable. already_exists: something is there.
-/// Pool.
-Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to);
+/// `incoming`, where the place may be on another file system than `from`, is a directory there. Pool.
+Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to,
+                           const std::string& incoming);
+/// Partial entries: accessed is when their last piece was noted. Pool.
+Result<std::vector<BlobEntry>> scan_partial_shard(io::Disk& disk, const std::string& root,
+                                                  unsigned first_byte);
 /// Digests of the entries below `root` that begin with this byte. Pool.
 Result<std::vector<Digest>> list_shard(io::Disk& disk, const std::string& root, unsigned first_byte);
 /// What eviction has to know of them. Pool.

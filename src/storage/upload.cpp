@@ -50,8 +50,13 @@ struct Upload::State {
   }
 
   std::shared_ptr<BlobStore::Impl> store;
-  std::string dir;
+  std::string dir;  ///< empty: in memory
   io::FilePtr file;
+  MemoryCache::RoomPtr room;
+  Result<void> verify(const Digest& expected, uint64_t piece_length);
+  Result<void> write_side_files(const Digest& expected, uint64_t piece_length, bool persist);
+  Task<Result<BlobPtr>> commit_in_memory(Digest expected, uint64_t piece_length);
+
   std::atomic<uint64_t> size{0};
   Sha256 hash;
   PieceSummer summer{default_piece_length};
@@ -63,6 +68,10 @@ Upload::Upload(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Upload::~Upload() = default;
 uint64_t Upload::size() const {
   return state_->size;
+}
+
+io::FilePtr Upload::file() const {
+  return state_->file;
 }
 
 std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
@@ -108,37 +117,66 @@ Task<Result<ContentDigest>> Upload::sha512() {
 Task<> Upload::discard() {
   const auto state = state_;
   state->store->uploads.erase(std::string(id_));
+  if (state->room) co_return;
   co_await state->store->loop.offload([&] { (void)state->store->disk.remove_all(state->dir); });
 }
 
-Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
+/// Pool.
+Result<void> Upload::State::verify(const Digest& expected, uint64_t piece_length) {
+  if (auto done = catch_up(piece_length == 0 ? summer.piece_length() : piece_length); !done) return done;
+  const auto computed = hash.digest();
+  if (computed == expected) return {};
+  return fail(Errc::corrupt, "verify digest: computed digest {} doesn't match expected value {}",
+              computed.str(), expected.str());
+}
+
+/// Pool: the files beside the data. Only the name of the flag has to last; what a crash does to the others is
+/// noticed, and they are made again from the data.
+Result<void> Upload::State::write_side_files(const Digest& expected, uint64_t piece_length, bool persist) {
+  auto& disk = store->disk;
+  if (piece_length != 0) {
+    auto info = MetaInfo::make(expected, size, piece_length, summer.take());
+    if (!info) return propagate(info);
+    const std::string status(info->piece_count(), piece_complete);
+    if (auto done = io::write_file(disk, in_dir(dir, metainfo_name), info->json()); !done) return done;
+    if (auto done = io::write_file(disk, in_dir(dir, status_name), status); !done) return done;
+  }
+  if (persist) {
+    if (auto done = io::write_file(disk, in_dir(dir, persist_name), "true"); !done) return done;
+  }
+  auto removed = disk.remove(in_dir(dir, owner_name));
+  if (!removed && removed.error().code != Errc::not_found) return removed;
+  return {};
+}
+
+Task<Result<BlobPtr>> Upload::State::commit_in_memory(Digest expected, uint64_t piece_length) {
+  std::optional<MetaInfo> info;
+  auto checked = co_await store->loop.offload([&]() -> Result<void> {
+    if (auto good = verify(expected, piece_length); !good) return good;
+    auto made = MetaInfo::make(expected, size, summer.piece_length(), summer.take());
+    if (!made) return propagate(made);
+    info = std::move(*made);
+    return {};
+  });
+  if (!checked) co_return propagate(checked);
+  const auto entry = std::make_shared<MemoryCache::Entry>(
+      MemoryCache::Entry{expected, file, std::move(*info), std::move(room),
+                         store->clock == nullptr ? TimePoint{} : store->clock->now()});
+  store->memory->insert(entry);
+  store->memory_changed.notify_all();
+  co_return co_await store->open(expected);
+}
+
+Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length, bool persist) {
   const auto state = state_;
   const auto store = state->store;
   store->uploads.erase(std::string(id_));
+  if (state->room) co_return co_await state->commit_in_memory(expected, piece_length);
   auto committed = co_await store->loop.offload([&]() -> Result<void> {
-    auto& disk = store->disk;
-    if (auto done = state->catch_up(piece_length == 0 ? state->summer.piece_length() : piece_length); !done)
-      return done;
-    const auto computed = state->hash.digest();
-    if (computed != expected) {
-      return fail(Errc::corrupt, "verify digest: computed digest {} doesn't match expected value {}",
-                  computed.str(), expected.str());
-    }
+    if (auto good = state->verify(expected, piece_length); !good) return good;
+    if (auto done = state->write_side_files(expected, piece_length, persist); !done) return done;
     if (auto synced = state->file->sync(); !synced) return synced;
-    if (piece_length != 0) {
-      auto info = MetaInfo::make(expected, state->size, piece_length, state->summer.take());
-      if (!info) return propagate(info);
-      const std::string status(info->piece_count(), piece_complete);
-      if (auto done = io::write_file_synced(disk, in_dir(state->dir, metainfo_name), info->json()); !done)
-        return done;
-      if (auto done = io::write_file_synced(disk, in_dir(state->dir, status_name), status); !done)
-        return done;
-    }
-    if (auto removed = disk.remove(in_dir(state->dir, owner_name));
-        !removed && removed.error().code != Errc::not_found) {
-      return removed;
-    }
-    return publish_entry(disk, state->dir, store->cache_entry(expected));
+    return store->publish(state->dir, expected);
   });
   if (!committed) {
     co_await store->loop.offload([&] { (void)store->disk.remove_all(state->dir); });
@@ -149,7 +187,22 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length) {
 }
 
 Task<Result<UploadPtr>> BlobStore::create_upload(std::string owner) {
+  return impl_->create_upload(std::move(owner));
+}
+
+Task<Result<UploadPtr>> BlobStore::create_memory_upload(uint64_t size) {
   const auto impl = impl_;
+  auto room = MemoryCache::reserve(impl->memory, size);
+  if (!room) co_return UploadPtr();
+  auto file = co_await impl->loop.offload([&] { return impl->disk.make_memory_file(); });
+  if (!file) co_return propagate(file);
+  const UploadPtr upload(new Upload(std::make_shared<Upload::State>(impl, "", *file)));
+  upload->state_->room = std::move(room);
+  co_return upload;
+}
+
+Task<Result<UploadPtr>> BlobStore::Impl::create_upload(std::string owner) {
+  const auto impl = shared_from_this();
   if (owner.size() > owner_size_max)
     co_return fail(Errc::invalid_argument, "the owner of an upload is too long");
   if (impl->uploads.size() >= impl->options.max_uploads) {
@@ -174,17 +227,23 @@ Task<Result<UploadPtr>> BlobStore::create_upload(std::string owner) {
 }
 
 Result<void> BlobStore::Impl::open_uploads() {
-  if (!options.keep_owned_uploads) return disk.remove_all(options.upload_dir);
   auto names = disk.list(options.upload_dir);
   if (!names && names.error().code == Errc::not_found) return {};
   if (!names) return propagate(names);
+  size_t removed = 0;
   for (const std::string& name : *names) {
     const auto dir = in_dir(options.upload_dir, name);
+    if (!options.keep_owned_uploads) {
+      if (auto wiped = disk.remove_all(dir); !wiped) return wiped;
+      ++removed;
+      continue;
+    }
     auto owner = io::read_file(disk, in_dir(dir, owner_name), owner_size_max);
     auto file = disk.open(in_dir(dir, data_name), io::OpenMode::read_write);
     auto stat = disk.stat(in_dir(dir, data_name));
     if (!owner || owner->empty() || !file || !stat || uploads.size() >= options.max_uploads) {
       if (auto wiped = disk.remove_all(dir); !wiped) return wiped;
+      ++removed;
       continue;
     }
     const UploadPtr upload(new Upload(std::make_shared<Upload::State>(shared_from_this(), dir, *file)));
@@ -193,6 +252,8 @@ Result<void> BlobStore::Impl::open_uploads() {
     uploads[name] = upload;
     kept.push_back({upload, std::move(*owner), stat->modified});
   }
+  leftovers.add(removed);
+  if (removed > 0) log.info("{} unfinished uploads and removals of an earlier run are gone", removed);
   return {};
 }
 

@@ -289,4 +289,19 @@ Result<io::DiskSpace> MemoryDisk::space(const std::string& path) {
   return io::DiskSpace{state_->capacity, state_->capacity - state_->available(), state_->available()};
 }
 
+Result<void> MemoryDisk::soft_link(const std::string& /*target*/, const std::string& path) {
+  return fail(Errc::io, "{}: no symbolic links on this disk", path);
+}
+
+Result<std::string> MemoryDisk::read_link(const std::string& path) {
+  return fail(Errc::invalid_argument, "{} is no symbolic link", path);
+}
+
+Result<io::FilePtr> MemoryDisk::make_memory_file() {
+  const auto apart = std::make_shared<State>();
+  apart->capacity = uint64_t{1} << 40;
+  auto node = std::make_shared<Node>(false, apart->used);
+  return io::FilePtr(std::make_shared<OpenFile>(apart, std::move(node), "file in memory", true));
+}
+
 }  // namespace krakend::test

@@ -35,12 +35,16 @@ class MemoryDisk final : public io::Disk {
   Result<io::FileStat> stat(const std::string& path) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
   Result<void> hard_link(const std::string& from, const std::string& to) override;
+  /// There are no symbolic links here.
+  Result<void> soft_link(const std::string& target, const std::string& path) override;
+  Result<std::string> read_link(const std::string& path) override;
   Result<void> remove(const std::string& path) override;
   Result<void> remove_all(const std::string& path) override;
   Result<void> make_dirs(const std::string& path) override;
   Result<void> sync_dir(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& path) override;
   Result<io::DiskSpace> space(const std::string& path) override;
+  Result<io::FilePtr> make_memory_file() override;
 
  private:
   struct Node;

@@ -24,6 +24,10 @@ namespace krakend::api {
 /// chosen by it.
 inline constexpr std::string_view push_namespace = "TODO";
 
+/// krakend's own: with this header a download of a blob that the origin is still fetching is answered at
+/// once, with the bytes as they come, instead of with 202.
+inline constexpr std::string_view follow_header = "X-Krakend-Follow";
+
 /// Typed calls to one origin (contract http-api §4). Error::http_status carries an unexpected status;
 /// not_found for 404, pending for 202, already_exists for 409.
 class OriginClient {
@@ -70,7 +74,7 @@ class OriginCluster {
     io::Clock& clock;
     io::Random& random;
   };
-  OriginCluster(Services services, std::vector<std::string> hosts, Logger log);
+  OriginCluster(Services services, cluster::Hosts hosts, Logger log);
   ~OriginCluster();
   /// Ends what peers() still has under way; whoever calls peers() awaits this before destruction.
   Task<> stop();
@@ -100,7 +104,7 @@ class OriginCluster {
 /// Tags at the build-index (contract http-api §6). Hosts in random order, the next one on a network error.
 class TagClient {
  public:
-  TagClient(http::Client& client, io::Clock& clock, io::Random& random, std::vector<std::string> hosts);
+  TagClient(http::Client& client, io::Clock& clock, io::Random& random, cluster::Hosts hosts);
   ~TagClient();
   /// `tag` is "repo:tag". not_found.
   Task<Result<Digest>> get(std::string tag);
@@ -118,7 +122,7 @@ class TagClient {
 /// Trackers on a passive ring (contract p2p §15.4, §15.6).
 class TrackerClient {
  public:
-  TrackerClient(http::Client& client, io::Clock& clock, io::Random& random, std::vector<std::string> hosts);
+  TrackerClient(http::Client& client, io::Clock& clock, io::Random& random, cluster::Hosts hosts);
   ~TrackerClient();
   /// Polls 202 (1 s × 1.3 up to 5 s, ±5 %, 15 min); an answer that is still pending then is an error.
   Task<Result<MetaInfo>> metainfo(std::string ns, Digest digest);

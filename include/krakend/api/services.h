@@ -1,6 +1,7 @@
 #pragma once
 
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
 #include "krakend/io/clock.h"
@@ -12,7 +13,7 @@
 namespace krakend::api {
 
 /// What every role gets from the composition root. Only role constructors take the bundle; classes below them
-/// take just what they use. All of it outlives the role. `client` and `log` are the role's own.
+/// take just what they use. All of it outlives the role. `client`, `log` and `metrics` are the role's own.
 struct Services {
   io::Loop& loop;
   io::Clock& clock;
@@ -22,6 +23,7 @@ struct Services {
   http::Server& server;
   http::Client& client;
   Logger log;
+  Metrics metrics = {};
 };
 
 }  // namespace krakend::api

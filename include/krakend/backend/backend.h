@@ -22,8 +22,8 @@ class Backend {
   virtual Task<Result<uint64_t>> stat(std::string name) = 0;
   /// Feeds the object from `offset` on into `sink` (on the pool); not_found before the first byte.
   virtual Task<Result<void>> download(std::string name, uint64_t offset, io::ByteSink& sink) = 0;
-  /// Stores the whole file under `name`, durable when it returns. `path` is where the file lies, for backends that can
-  /// link to it: the content at that path is never modified in place. Overwrites.
+  /// Stores the whole file under `name`, durable when it returns. `path` is where the file lies, for backends
+  /// that can link to it: the content at that path is never modified in place. Overwrites.
   virtual Task<Result<void>> upload(std::string name, io::FilePtr file, std::string path) = 0;
   /// Small objects (tags) as text.
   virtual Task<Result<std::string>> get(std::string name, uint64_t limit) = 0;
@@ -51,14 +51,19 @@ Result<std::unique_ptr<NamePath>> make_name_path(std::string_view id, std::strin
 /// A plain directory, durable (fsync) on every put. Reads of a missing root are not_found.
 BackendPtr make_file_backend(io::Loop& loop, io::Disk& disk, std::unique_ptr<NamePath> name_path);
 
-/// Namespace regular expression (RE2, unanchored) → backend; the first match in list order wins. The namespace
+/// Namespace regular expression (RE2, unanchored) → backend; the first match in list order wins. The
+/// namespace
 /// "__noop__" always selects a backend that has nothing and swallows everything.
 class Backends {
  public:
   Backends();
   ~Backends();
   /// Error invalid_argument names the regular expression and what is wrong with it.
-  Result<void> add(std::string_view regex, BackendPtr backend);
+  /// `must_ready`: ready() asks it.
+  Result<void> add(std::string_view regex, BackendPtr backend, bool must_ready = false);
+  /// Asks every backend that must be ready for something that it does not have (contract
+  /// backends-replication §2.5).
+  Task<Result<void>> ready(std::string probe) const;
   /// not_found: no backend for that namespace.
   Result<BackendPtr> find(std::string_view ns) const;
 

@@ -64,6 +64,10 @@ class Disk {
   /// Replaces an existing file; fails with already_exists when the target is a non-empty directory.
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<void> hard_link(const std::string& from, const std::string& to) = 0;
+  /// A symbolic link at `path`.
+  virtual Result<void> soft_link(const std::string& target, const std::string& path) = 0;
+  /// Where a symbolic link leads; an error for anything else.
+  virtual Result<std::string> read_link(const std::string& path) = 0;
   /// A missing file is not_found.
   virtual Result<void> remove(const std::string& path) = 0;
   /// Nothing there is success.
@@ -74,6 +78,8 @@ class Disk {
   /// Names without "." and "..", sorted.
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
   virtual Result<DiskSpace> space(const std::string& path) = 0;
+  /// An empty file without a name, in memory. It has a descriptor where others have one.
+  virtual Result<FilePtr> make_memory_file() = 0;
 };
 
 /// Whole small files. `limit` bounds the memory: too_large beyond it.

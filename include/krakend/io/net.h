@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "krakend/core/result.h"
 #include "krakend/core/time.h"
@@ -77,6 +78,8 @@ class Net {
   virtual Task<Result<StreamPtr>> connect(const Address& to, Duration timeout) = 0;
   /// Port 0 picks a free one. The error names the address and, for a port in use, the way out.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& at) = 0;
+  /// The numeric addresses of a host name, at least one.
+  virtual Task<Result<std::vector<std::string>>> resolve(std::string host, Duration timeout) = 0;
 };
 
 }  // namespace krakend::io

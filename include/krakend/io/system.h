@@ -34,6 +34,15 @@ class SignalWatch {
   std::shared_ptr<Impl> impl_;
 };
 
+/// Sends datagrams to one place; what cannot be sent is lost. Thread-safe.
+class DatagramSender {
+ public:
+  virtual ~DatagramSender() = default;
+  virtual void send(std::string_view packet) = 0;
+};
+/// `target`: "host:port". Blocks in the resolver: pool.
+Result<std::unique_ptr<DatagramSender>> make_datagram_sender(const std::string& target);
+
 /// sd_notify: sends `state` ("READY=1") to $NOTIFY_SOCKET; nothing happens without one.
 void notify_service_manager(std::string_view state);
 /// First IPv4 address of eth0, ib0, eth1, eth2 in this order that is not loopback (contract config-ops §3).

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "krakend/core/digest.h"
@@ -114,6 +115,8 @@ class Engine {
   /// comes again. Before start().
   using Miss = std::function<void(const std::string& ns, const Digest& digest)>;
   void on_miss(Miss miss);
+  /// Other options from now on, for running torrents too.
+  void configure(EngineOptions options);
   /// Starts the P2P listener. Returns the bound address.
   Result<io::Address> start();
   /// Announced identity; the port is known after start().
@@ -135,6 +138,10 @@ class Engine {
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };
+
+/// The body of PATCH /x/config/scheduler: Go field names, durations in nanoseconds. What it does not name has
+/// its default (contract http-api §7.7). invalid_argument.
+Result<EngineOptions> parse_engine_options(std::string_view json);
 
 /// JSON of GET /x/torrents.
 std::string torrents_json(const std::vector<TorrentStatus>& torrents);

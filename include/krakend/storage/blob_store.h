@@ -14,15 +14,37 @@
 #include "krakend/core/hash.h"
 #include "krakend/core/log.h"
 #include "krakend/core/metainfo.h"
+#include "krakend/core/metrics.h"
+#include "krakend/core/time.h"
+#include "krakend/io/clock.h"
 #include "krakend/io/content.h"
 #include "krakend/io/disk.h"
 #include "krakend/io/loop.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task.h"
+#include "krakend/io/task_group.h"
 
 namespace krakend::storage {
 
-/// Directories of one store, all on one file system. Layout on disk: contract core-formats §14–§17.
+/// YAML castore.memory_cache (contract backends-replication §18).
+struct MemoryCacheOptions {
+  bool enabled = false;
+  uint64_t max_size = 0;           ///< bytes of all its blobs together
+  unsigned drain_workers = 10;     ///< blobs that are put on disk at once
+  unsigned drain_max_retries = 3;  ///< then a blob is given up: it can be fetched again
+  Duration ttl = 5min;             ///< a blob that is still not on disk is not served from memory after this
+  Duration ttl_interval = 1min;
+};
+
+/// YAML castore.volumes: another place for part of the cache (contract core-formats §17.3).
+struct Volume {
+  std::string location;  ///< a directory that exists
+  unsigned weight = 0;   ///< its share among all volumes
+  bool operator==(const Volume&) const = default;
+};
+
+/// Directories of one store, all on one file system, but for the volumes. Layout on disk: contract
+/// core-formats §14–§17.
 ///   <cache_dir>/aa/bb/<hex>/{data,_torrentmeta,_status,_persist}   complete blobs
 ///   <download_dir>/aa/bb/<hex>/{data,_torrentmeta,_status}         partial blobs
 ///   <upload_dir>/<uuid>/{data,_owner}                              uploads; those without _owner are wiped
@@ -36,6 +58,9 @@ struct StoreOptions {
   /// Uploads that have an owner are there again when the store opens; otherwise they are wiped like all
   /// others.
   bool keep_owned_uploads = false;
+  MemoryCacheOptions memory_cache = {};
+  /// Where given, the shards <cache_dir>/aa are links to directories on them, by rendezvous hash.
+  std::vector<Volume> volumes = {};
 };
 
 /// A complete blob, open: its bytes stay readable for as long as this lives, even when it is removed
@@ -69,6 +94,12 @@ struct BlobEntry {
   std::chrono::system_clock::time_point accessed;
 };
 
+/// A file system that holds some of the blobs.
+struct EvictionPlace {
+  std::string directory;
+  std::function<bool(const Digest&)> holds;
+};
+
 class BlobStore;
 
 inline constexpr size_t owner_size_max = 1024;
@@ -82,6 +113,8 @@ class Upload {
   const std::string& id() const { return id_; }
   /// End of what has been written, in bytes.
   uint64_t size() const;
+  /// What is being written; stays readable when the upload ends, whatever comes of it.
+  io::FilePtr file() const;
   /// A sink that writes from `offset` on (gaps read as zeros). Use it for one transfer, then let it go. The
   /// upload must outlive it.
   std::unique_ptr<io::ByteSink> writer(uint64_t offset);
@@ -93,7 +126,8 @@ class Upload {
   /// value …"), stores metainfo with `piece_length` beside them, makes them durable and visible as a complete
   /// blob. already_exists when the store has it: the value of the error path is the same blob, open it. The
   /// upload is gone afterwards in every case.
-  Task<Result<BlobPtr>> commit(Digest expected, uint64_t piece_length);
+  /// `persist`: with the flag that it is not written back yet.
+  Task<Result<BlobPtr>> commit(Digest expected, uint64_t piece_length, bool persist = false);
   /// Removes the upload.
   Task<> discard();
 
@@ -144,7 +178,8 @@ using PartialBlobPtr = std::shared_ptr<PartialBlob>;
 /// happens on the pool. One BlobStore per set of directories.
 class BlobStore {
  public:
-  BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log);
+  BlobStore(io::Loop& loop, io::Disk& disk, io::Random& random, StoreOptions options, Logger log,
+            const Metrics& metrics = {});
   ~BlobStore();
 
   /// Makes the directories, wipes uploads and reads those that are kept. The error names the directory and
@@ -166,6 +201,8 @@ class BlobStore {
   /// Complete blobs are looked at in so many parts: by the first byte of their digest.
   static constexpr unsigned shards = 256;
   Task<Result<std::vector<BlobEntry>>> scan(unsigned shard);
+  /// Partial blobs in the same way; `accessed` is when they got their last piece.
+  Task<Result<std::vector<BlobEntry>>> scan_partials(unsigned shard);
   /// As remove(), but a blob that is open, or that a guard keeps, stays: conflict.
   Task<Result<void>> evict(Digest digest);
   /// Whoever serves blobs from files of its own is asked before one is evicted: it lets go of the blob and
@@ -177,6 +214,8 @@ class BlobStore {
   /// Asked to free so many bytes when a blob does not fit; whether it freed any.
   using RoomMaker = std::function<Task<bool>(uint64_t)>;
   void set_room_maker(RoomMaker maker);
+  /// The file systems that complete blobs are on: directory, and which blobs it holds.
+  std::vector<EvictionPlace> places() const;
   /// All complete blobs, in no order; 32 bytes of memory each.
   Task<Result<std::vector<Digest>>> list();
   /// Path of a complete blob's data, for backends that link instead of copying.
@@ -185,6 +224,11 @@ class BlobStore {
   /// With an `owner`, a text of at most owner_size_max bytes that means something to the caller, the upload
   /// outlives the process.
   Task<Result<UploadPtr>> create_upload(std::string owner = {});
+  /// An upload of at most `size` bytes that can be had again, into memory: once it is committed it can be
+  /// read at once, and it is put on disk later. Null when the memory cache has no room for it.
+  Task<Result<UploadPtr>> create_memory_upload(uint64_t size);
+  /// Puts on disk what is in memory, until it is cancelled.
+  Task<> drain_memory(io::Clock& clock, io::TaskGroup& tasks);
   /// What open_directories() found; once.
   std::vector<KeptUpload> take_kept_uploads();
   /// An upload of this process by its id.
@@ -197,6 +241,8 @@ class BlobStore {
   Task<Result<MetaInfo>> partial_metainfo(Digest digest);
   /// Drops a partial blob that no PartialBlob holds; nothing there is success.
   Task<Result<void>> remove_partial(Digest digest);
+  /// As remove_partial(), but one that a PartialBlob holds is a conflict.
+  Task<Result<void>> evict_partial(Digest digest);
 
  private:
   friend class Blob;

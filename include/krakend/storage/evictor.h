@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/disk.h"
@@ -33,6 +35,12 @@ struct EvictionOptions {
   /// 100: off.
   unsigned disk_high = 90;
   unsigned disk_low = 80;
+  /// Blobs; beyond, the least recently used go with the next look at all; 0: no limit.
+  uint64_t capacity = 1'048'576;
+  /// What partial blobs may be left alone, and how old they may get: as for complete ones.
+  bool partial_disabled = false;
+  Duration partial_tti = 6h;
+  Duration partial_ttl{0};
 };
 
 /// How much lies how long unread: from it follows how old a blob has to be for enough to go, without a list
@@ -61,7 +69,9 @@ class Evictor {
     io::Disk& disk;
     BlobStore& store;
   };
-  Evictor(Services services, EvictionOptions options, std::string directory, Logger log);
+  /// The first place is the one that free() makes room on.
+  Evictor(Services services, EvictionOptions options, std::vector<EvictionPlace> places, Logger log,
+          const Metrics& metrics = {});
 
   /// Until it is cancelled.
   Task<> run();
@@ -74,7 +84,7 @@ class Evictor {
   };
   /// Frees `bytes`, by the least recently used blobs, whatever the disk's use; whether it freed any.
   Task<bool> free(uint64_t bytes);
-  /// One look at all blobs for tti and ttl.
+  /// One look at all blobs for tti, ttl and capacity, and at all partial ones.
   Task<Result<Report>> sweep();
   /// Makes room when the disk is fuller than it should be.
   Task<Result<Report>> make_room();
@@ -87,14 +97,23 @@ class Evictor {
   using Decide = std::function<bool(const BlobEntry&)>;
   /// Shows every blob to `decide`, and evicts those that it says true of.
   Task<Result<Report>> evict_if(Decide decide);
-  Task<Result<Report>> evict_bytes(uint64_t bytes);
-  Task<Result<DiskUse>> disk_use();
+  /// The least recently used ones of those that `weigh` gives a weight, until they have `weight` together.
+  using Weigh = std::function<uint64_t(const BlobEntry&)>;
+  Task<Result<Report>> evict_least_used(uint64_t weight, Weigh weigh);
+  Task<Result<Report>> evict_bytes(const EvictionPlace& place, uint64_t bytes);
+  Task<Result<Report>> make_room_at(const EvictionPlace& place);
+  Task<Result<DiskUse>> disk_use(const EvictionPlace& place);
+  Task<Result<void>> sweep_partials();
   void tell(const char* why, const Report& report) const;
 
   Services services_;
   const EvictionOptions options_;
-  const std::string directory_;
+  const std::vector<EvictionPlace> places_;
   Logger log_;
+  Counter evicted_;
+  Counter evicted_bytes_;
+  Counter aggressive_;
+  Gauge cached_bytes_;
   bool busy_ = false;
   io::Condition idle_;
 };

@@ -6,6 +6,7 @@
 
 #include "support/catch.h"
 #include "support/fake_clock.h"
+#include "support/run.h"
 
 namespace krakend::test {
 namespace {
@@ -110,6 +111,69 @@ TEST_CASE("passive health: failures far apart do not add up") {
     clock.advance(std::chrono::minutes(3));
     CHECK(health.healthy("a"));
   }
+}
+
+/// A name server that says what it is told to.
+class NameServer final : public io::Net {
+ public:
+  Task<Result<io::StreamPtr>> connect(const io::Address&, Duration) override {
+    co_return fail(Errc::network, "no network");
+  }
+  Result<std::unique_ptr<io::Listener>> listen(const io::Address&) override {
+    return fail(Errc::network, "no network");
+  }
+  Task<Result<Hosts>> resolve(std::string host, Duration) override {
+    ++asked;
+    if (answer.empty()) co_return fail(Errc::network, "resolve {}: no answer", host);
+    co_return answer;
+  }
+  Hosts answer;
+  int asked = 0;
+};
+
+struct Watched {
+  io::Loop loop;
+  FakeClock clock;
+  NameServer names;
+  cluster::HostsOptions options;
+  Watched() { options.dns = "origins.example:15002"; }
+};
+
+TEST_CASE("hosts by name: all addresses with the port, each once, IPv6 in brackets") {
+  Watched w;
+  w.names.answer = {"10.0.0.1", "10.0.0.2", "10.0.0.1", "fd00::1"};
+  cluster::HostWatch watch(w.names, w.clock, w.options, Logger());
+  CHECK(watch.hosts().list().empty());
+  REQUIRE(run(w.loop, watch.refresh()));
+  CHECK(watch.hosts().list() == Hosts{"10.0.0.1:15002", "10.0.0.2:15002", "[fd00::1]:15002"});
+}
+
+TEST_CASE("hosts by name: while there is no answer the last one holds; a ring sees each new one") {
+  Watched w;
+  w.names.answer = {"10.0.0.1"};
+  cluster::HostWatch watch(w.names, w.clock, w.options, Logger());
+  const HashRing ring(watch.hosts(), 3, nullptr);
+  int changes = 0;
+  watch.hosts().on_change([&] { ++changes; });
+  REQUIRE(run(w.loop, watch.refresh()));
+  CHECK(ring.locations(digest_of(1)) == Hosts{"10.0.0.1:15002"});
+  w.names.answer.clear();
+  CHECK_FALSE(run(w.loop, watch.refresh()));
+  CHECK(ring.contains("10.0.0.1:15002"));
+  w.names.answer = {"10.0.0.2", "10.0.0.1"};
+  REQUIRE(run(w.loop, watch.refresh()));
+  CHECK(ring.locations(digest_of(1)).size() == 2);
+  w.names.answer = {"10.0.0.1", "10.0.0.2"};
+  REQUIRE(run(w.loop, watch.refresh()));
+  CHECK(changes == 2);
+}
+
+TEST_CASE("hosts that are written down are asked of nobody") {
+  Watched w;
+  cluster::HostWatch watch(w.names, w.clock, {"a:1", "b:1"}, Logger());
+  run(w.loop, watch.run());
+  CHECK(watch.hosts().list() == Hosts{"a:1", "b:1"});
+  CHECK(w.names.asked == 0);
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ TEST_CASE("null resets what the parent set, block or value; zero means default")
 
 TEST_CASE("anchors and merge keys; own keys win") {
   const OriginConfig config = origin(
-      "castore: {volumes: &x {conn_tti: 7s, seeder_tti: 9s}}\n"
+      "network_event: {log_path: &x {conn_tti: 7s, seeder_tti: 9s}}\n"
       "scheduler:\n  conn_tti: 1s\n  <<: *x\n");
   CHECK(config.options.scheduler.conn_tti == 1s);
   CHECK(config.options.scheduler.seeder_tti == 9s);
@@ -138,7 +138,8 @@ TEST_CASE("backends") {
       "backends:\n- namespace: ^a/.*\n  backend: {file: {root: /b, name_path: identity}}\n  must_ready: "
       "true\n"
       "- backend: {file: {root: /d}}\n");
-  const std::vector<BackendConfig> wanted{{"^a/.*", "/b", "identity"}, {"", "/d", "sharded_docker_blob"}};
+  const std::vector<BackendConfig> wanted{{"^a/.*", "/b", "identity", true},
+                                          {"", "/d", "sharded_docker_blob", false}};
   CHECK(config.backends == wanted);
   CHECK_THAT(refused(Role::origin, "backends:\n- namespace: .*\n  backend:\n    testfs: {addr: 'x:1'}"),
              Contains("/c/main.yaml:4: backends: backend \"testfs\" is not supported yet"));
@@ -150,8 +151,8 @@ TEST_CASE("backends") {
 }
 
 TEST_CASE("what cannot be honoured is refused, unless it is switched off") {
-  CHECK_THAT(refused(Role::agent, "tracker: {hosts: {dns: 'x:1'}}"),
-             Contains("tracker.hosts.dns is not supported yet"));
+  CHECK_THAT(refused(Role::agent, "tracker: {hosts: {dns: 'x:1', static: ['y:1']}}"),
+             Contains("tracker.hosts.static and tracker.hosts.dns are both given"));
   CHECK_THAT(refused(Role::tracker, "peerstore: {redis: {enabled: true}}"), Contains("not supported yet"));
   CHECK_THAT(refused(Role::agent, "tls: {server: {cert: {path: /x}}}"), Contains("TLS is not supported yet"));
   CHECK_THAT(refused(Role::agent, "tls: {}"), Contains("TLS is not supported yet"));

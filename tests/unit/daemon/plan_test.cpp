@@ -34,7 +34,7 @@ TEST_CASE("a herd without a configuration keeps to the loopback") {
   CHECK(plan->build_index->listen.str() == "127.0.0.1:15004");
   CHECK(plan->proxy->listen.front().str() == "127.0.0.1:15000");
   CHECK_FALSE(plan->agent);
-  CHECK(own_label(herd(), {"10.1.1.1", "box"}, *plan, 15002) == std::string("127.0.0.1:15002"));
+  CHECK(own_label(herd(), {"10.1.1.1", "box"}, *plan, 15002, {}) == std::string("127.0.0.1:15002"));
 }
 
 TEST_CASE("an agent alone listens everywhere and announces the address others reach") {
@@ -71,12 +71,12 @@ TEST_CASE("the origin finds itself in its cluster list, or says why not") {
     const HostFacts host{"10.1.1.1", "box"};
     Result<Plan> plan = planned(options, host, {{"/o.yaml", "cluster: {static: [" + hosts + "]}"}});
     if (!plan) return propagate(plan);
-    return own_label(options, host, *plan, 15002);
+    return own_label(options, host, *plan, 15002, plan->origin->cluster.fixed);
   };
   CHECK(label("'box:15002', 'other:15002'") == std::string("box:15002"));
   CHECK(label("'10.1.1.1:15002'") == std::string("10.1.1.1:15002"));
   CHECK_THAT(label("'other:15002', 'box:1'").error().message,
-             Contains("box:15002") && Contains("cluster.static"));
+             Contains("box:15002") && Contains("not in its own cluster"));
   options.blobserver_hostname = "alias";
   CHECK(label("'alias:15002'") == std::string("alias:15002"));
 }

@@ -25,6 +25,9 @@ class TextDisk final : public io::Disk {
   }
   Result<void> rename(const std::string&, const std::string&) override { return refuse(); }
   Result<void> hard_link(const std::string&, const std::string&) override { return refuse(); }
+  Result<void> soft_link(const std::string&, const std::string&) override { return refuse(); }
+  Result<std::string> read_link(const std::string&) override { return refuse(); }
+  Result<io::FilePtr> make_memory_file() override { return refuse(); }
   Result<void> remove(const std::string&) override { return refuse(); }
   Result<void> remove_all(const std::string&) override { return refuse(); }
   Result<void> make_dirs(const std::string&) override { return refuse(); }

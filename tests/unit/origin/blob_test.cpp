@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "krakend/cluster/hosts.h"
 #include "krakend/core/peer.h"
 #include "unit/origin/node.h"
@@ -182,6 +184,39 @@ TEST_CASE("health, torrents, bad parameters, wrong methods") {
   CHECK(wrong.status == 404);
   CHECK(wrong.body == "404 page not found\n");
   CHECK(world.get(origin.at, "/nosuch").status == 404);
+}
+
+TEST_CASE("an operator sees the ring, what waits, and the numbers") {
+  test::World world;
+  Node origin(world, "o");
+  origin.remote->broken = true;
+  REQUIRE(origin.upload(base, content) == 200);
+  const auto status = nlohmann::json::parse(world.get(origin.at, "/x/status").body);
+  CHECK(status.at("ring").size() == 1);
+  CHECK(status.at("ring")[0].at("self") == true);
+  CHECK(status.at("write_back").at("tasks") == 1);
+  const auto metrics = world.get(origin.at, "/metrics");
+  CHECK(metrics.headers.get("Content-Type") == "text/plain; version=0.0.4");
+  CHECK(metrics.body.find("\nkrakend_writeback_tasks 1\n") != std::string::npos);
+}
+
+TEST_CASE("an origin is not ready while a backend that must be ready does not answer") {
+  test::World world;
+  Node origin(world, "o");
+  const bool must = GENERATE(true, false);
+  REQUIRE(origin.backends.add("^far/", std::make_shared<test::DeadBackend>(), must));
+  const auto answer = world.get(origin.at, "/readiness");
+  CHECK(answer.status == (must ? 503 : 200));
+  if (must)
+    CHECK(answer.body.find("backend for namespace '^far/' not ready: it is dead") != std::string::npos);
+}
+
+TEST_CASE("the scheduler is configured while it runs") {
+  test::World world;
+  Node origin(world, "o");
+  CHECK(world.call("PATCH", origin.at, "/x/config/scheduler", "{\"ConnTTI\": 1000000000}").status == 200);
+  CHECK(world.call("PATCH", origin.at, "/x/config/scheduler", "{\"ConnTTI\": \"1s\"}").status == 500);
+  CHECK(world.call("PATCH", origin.at, "/x/config/scheduler", "nonsense").status == 500);
 }
 
 TEST_CASE("an erased blob is gone for good, also when it waits for its write-back") {

@@ -51,6 +51,46 @@ class TestBackend final : public backend::Backend {
   backend::BackendPtr inner_;
 };
 
+/// A backend that never does what it is asked.
+class DeadBackend : public backend::Backend {
+ public:
+  Task<Result<uint64_t>> stat(std::string) override { co_return refuse(); }
+  Task<Result<void>> download(std::string, uint64_t, io::ByteSink&) override { co_return refuse(); }
+  Task<Result<void>> upload(std::string, io::FilePtr, std::string) override { co_return refuse(); }
+  Task<Result<std::string>> get(std::string, uint64_t) override { co_return refuse(); }
+  Task<Result<void>> put(std::string, std::string) override { co_return refuse(); }
+  Task<Result<void>> remove(std::string) override { co_return refuse(); }
+  Task<Result<std::vector<std::string>>> list(std::string) override { co_return refuse(); }
+
+ private:
+  static tl::unexpected<Error> refuse() { return fail(Errc::io, "it is dead"); }
+};
+
+/// A backend of one blob that gives the first part of it and then waits.
+class SlowBackend final : public DeadBackend {
+ public:
+  SlowBackend(io::Loop& loop, std::string content) : gate(loop), content_(std::move(content)) {}
+  static constexpr size_t first_part = 100 * 1024;
+
+  Task<Result<uint64_t>> stat(std::string) override { co_return content_.size(); }
+  Task<Result<void>> download(std::string, uint64_t offset, io::ByteSink& sink) override {
+    const auto bytes = std::as_bytes(std::span<const char>(content_)).subspan(offset);
+    if (auto fed = sink.write(bytes.first(first_part)); !fed) co_return fed;
+    given = first_part;
+    while (!go_on) co_await gate.wait();
+    auto fed = sink.write(bytes.subspan(first_part));
+    if (at_end) at_end();
+    co_return fed;
+  }
+  io::Condition gate;
+  bool go_on = false;
+  size_t given = 0;
+  std::function<void()> at_end;
+
+ private:
+  std::string content_;
+};
+
 /// One origin with its own store and backend directories.
 class Node {
  public:

@@ -25,11 +25,12 @@ struct Fixture {
                            Logger()};
   std::shared_ptr<test::TestBackend> remote;
   backend::Backends backends;
+  Metrics metrics;
   cluster::HashRing ring{{"self:1"}, 3, [](const std::string&) { return true; }};
   origin::Replicator replicator{
-      {world.loop, *world.random, http, tasks, store, ring}, "self:1", 30min, Logger()};
+      {world.loop, *world.random, http, tasks, store, ring, metrics}, "self:1", 30min, Logger()};
   origin::BlobRefresher refresher{
-      {world.loop, clock, tasks, store, backends, replicator}, {{0, 5}}, 0, Logger()};
+      {world.loop, clock, tasks, store, backends, replicator, metrics}, {{0, 5}}, 0, Logger()};
   std::vector<std::string> outcomes;
   std::function<Task<>()> ask = [this]() { return refresh(); };
 
@@ -128,4 +129,44 @@ TEST_CASE("what the backend does not have is not found, every time anew") {
   REQUIRE(f.world.run(f.remote->put(digest.hex(), content)));
   f.ask_and_wait();
   CHECK(f.outcomes == std::vector<std::string>{std::string(to_string(Errc::not_found)), "ok"});
+}
+
+TEST_CASE("whoever follows a fetch reads its bytes as they come, the last ones when all are verified") {
+  Fixture f;
+  const std::string large(300 * 1024, 'k');
+  const Digest of_large = Digest::of(large);
+  const auto part = std::make_shared<test::SlowBackend>(f.world.loop, large);
+  REQUIRE(f.backends.add("^slow/", part));
+  CHECK(f.refresher.arriving(of_large) == nullptr);
+  std::function<Task<>()> ask = [&]() -> Task<> { (void)co_await f.refresher.refresh("slow/x", of_large); };
+  f.askers.spawn(ask(), "refresh");
+  f.until([&] { return part->given > 0 && f.refresher.arriving(of_large) != nullptr; });
+  const auto arriving = f.refresher.arriving(of_large);
+  CHECK(arriving->size() == large.size());
+  CHECK(f.world.run(arriving->ready(0)).value() == part->given);
+  part->go_on = true;
+  part->gate.notify_all();
+  const auto end = f.world.run(arriving->ready(large.size() - 1));
+  REQUIRE(end);
+  CHECK(*end == large.size());
+  std::string read(large.size(), '\0');
+  REQUIRE(arriving->file()->read_at(0, std::as_writable_bytes(std::span<char>(read))));
+  CHECK(read == large);
+  CHECK(f.refresher.arriving(of_large) == nullptr);
+}
+
+TEST_CASE("whoever follows a fetch of wrong bytes never gets the end") {
+  Fixture f;
+  std::string large(300 * 1024, 'k');
+  const Digest of_large = Digest::of(large);
+  large.back() = 'x';
+  const auto part = std::make_shared<test::SlowBackend>(f.world.loop, large);
+  part->go_on = true;
+  REQUIRE(f.backends.add("^slow/", part));
+  io::ContentPtr arriving;
+  std::function<Task<>()> ask = [&]() -> Task<> { (void)co_await f.refresher.refresh("slow/x", of_large); };
+  part->at_end = [&] { arriving = f.refresher.arriving(of_large); };
+  f.askers.spawn(ask(), "refresh");
+  f.until([&] { return f.tasks.size() == 0 && arriving != nullptr; });
+  CHECK(f.world.run(arriving->ready(large.size() - 1)).error().code == Errc::corrupt);
 }

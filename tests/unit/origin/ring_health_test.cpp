@@ -12,7 +12,7 @@ TEST_CASE("a ring member is unhealthy after 3 failed probes, healthy again after
   test::FakeClock clock;
   test::FakeClient http;
   io::TaskGroup tasks(loop);
-  origin::RingHealth health({loop, clock, http, tasks}, {"b:1", "c:1"}, Logger());
+  origin::RingHealth health({loop, clock, http, tasks}, {"self:1", "b:1", "c:1"}, "self:1", {}, Logger());
   bool up = true;
   int probes = 0;
   std::vector<bool> seen;

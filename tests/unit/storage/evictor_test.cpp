@@ -33,6 +33,11 @@ class GaugedDisk final : public io::Disk {
   Result<void> make_dirs(const std::string& path) override { return disk_->make_dirs(path); }
   Result<void> sync_dir(const std::string& path) override { return disk_->sync_dir(path); }
   Result<std::vector<std::string>> list(const std::string& path) override { return disk_->list(path); }
+  Result<void> soft_link(const std::string& target, const std::string& path) override {
+    return disk_->soft_link(target, path);
+  }
+  Result<std::string> read_link(const std::string& path) override { return disk_->read_link(path); }
+  Result<io::FilePtr> make_memory_file() override { return disk_->make_memory_file(); }
   Result<io::DiskSpace> space(const std::string& /*path*/) override { return gauge; }
 
   io::DiskSpace gauge{1000, 500, 500};
@@ -70,7 +75,10 @@ struct Stage : StoreStage<GaugedWorld> {
     return digest;
   }
   bool has(const Digest& digest) { return run(loop, store->size(digest)).has_value(); }
-  Evictor evictor() { return Evictor({loop, clock, world.disk(), *store}, options, dir, Logger()); }
+  Evictor evictor() {
+    const auto all = [](const Digest&) { return true; };
+    return Evictor({loop, clock, world.disk(), *store}, options, {{dir, all}}, Logger());
+  }
 };
 
 TEST_CASE("blobs go that are too old or were not read for too long") {
@@ -97,6 +105,40 @@ TEST_CASE("blobs go that are too old or were not read for too long") {
   CHECK(s.has(open));
   blob.reset();
   CHECK(run(s.loop, evictor.sweep())->evicted == 1);
+}
+
+TEST_CASE("beyond the number of blobs that a store may have the least recently used go") {
+  Stage s;
+  s.options.capacity = 2;
+  const Digest a = s.blob("a", 1h, 5h);
+  const Digest b = s.blob("b", 3h, 5h);
+  const Digest c = s.blob("c", 2h, 5h);
+  auto evictor = s.evictor();
+  CHECK(run(s.loop, evictor.sweep())->evicted == 1);
+  CHECK(s.has(a));
+  CHECK_FALSE(s.has(b));
+  CHECK(s.has(c));
+}
+
+TEST_CASE("a partial blob that nobody goes on with goes; one that is being downloaded stays") {
+  Stage s;
+  const auto info = *MetaInfo::make(Digest::of("partial"), 7, 7, {1});
+  auto partial = take(run(s.loop, s.store->open_partial(info)));
+  s.options.partial_tti = 6h;
+  const std::string hex = info.digest().hex();
+  const std::string entry = s.dir + "/download/" + hex.substr(0, 2) + "/" + hex.substr(2, 2) + "/" + hex;
+  for (const char* name : {"/data", "/_status"})
+    std::filesystem::last_write_time(entry + name, std::chrono::file_clock::from_sys(s.clock.wall() - 7h));
+  auto evictor = s.evictor();
+  REQUIRE(run(s.loop, evictor.sweep()));
+  CHECK(run(s.loop, s.store->partial_metainfo(info.digest())));
+  partial.reset();
+  s.options.partial_disabled = true;
+  REQUIRE(run(s.loop, s.evictor().sweep()));
+  CHECK(run(s.loop, s.store->partial_metainfo(info.digest())));
+  s.options.partial_disabled = false;
+  REQUIRE(run(s.loop, s.evictor().sweep()));
+  CHECK_FALSE(run(s.loop, s.store->partial_metainfo(info.digest())));
 }
 
 TEST_CASE("a blob that is read stays") {

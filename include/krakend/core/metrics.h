@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace krakend {
+
+/// A number that only grows. A default-made one counts for nobody. Thread-safe.
+class Counter {
+ public:
+  Counter() = default;
+  void add(uint64_t by = 1) const;
+
+ private:
+  friend class Metrics;
+  struct Cell;
+  explicit Counter(std::shared_ptr<Cell> cell) : cell_(std::move(cell)) {}
+  std::shared_ptr<Cell> cell_;
+};
+
+/// A number that goes up and down. Thread-safe.
+class Gauge {
+ public:
+  Gauge() = default;
+  void set(double value) const;
+
+ private:
+  friend class Metrics;
+  struct Cell;
+  explicit Gauge(std::shared_ptr<Cell> cell) : cell_(std::move(cell)) {}
+  std::shared_ptr<Cell> cell_;
+};
+
+/// What a metric is called and means.
+struct MetricName {
+  /// Without the prefix "krakend_", in base units; counters end in "_total": "writeback_tasks".
+  std::string name;
+  std::string help;
+  /// The reference's name, for statsd (contract config-ops §10.2); empty: statsd does not get it.
+  std::string statsd = {};
+  /// Few values each: every combination is a series of its own.
+  std::map<std::string, std::string> labels = {};
+};
+
+/// One line for statsd: "<name>:<value>|c" or "|g" without the prefix.
+struct StatsdSample {
+  std::string name;
+  char kind = 'c';
+  int64_t value = 0;
+};
+
+/// The numbers of one process, each under the role it belongs to. Cheap to copy; copies share the numbers.
+/// Registration and reading: loop thread.
+class Metrics {
+ public:
+  Metrics();
+  /// The same numbers; what is made through it carries the label role.
+  Metrics role(std::string name) const;
+
+  /// The same name and labels again give the same number.
+  Counter counter(const MetricName& name) const;
+  Gauge gauge(const MetricName& name) const;
+  /// Called before the numbers are read, to set gauges that cost something. Whoever registers it must outlive
+  /// the last reading.
+  void on_read(std::function<void()> refresh) const;
+
+  /// Prometheus text of all roles.
+  std::string text() const;
+  /// What has changed for this role since the last call: counters by how much, gauges that were set.
+  std::vector<StatsdSample> changes() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+  std::string role_;
+};
+
+}  // namespace krakend

@@ -1,0 +1,127 @@
+#include "krakend/core/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <atomic>
+#include <utility>
+
+namespace krakend {
+
+struct Counter::Cell {
+  std::shared_ptr<prometheus::Registry> registry;  ///< owns what is exported
+  prometheus::Counter* exported = nullptr;
+  std::atomic<uint64_t> total{0};
+  uint64_t told = 0;  ///< to statsd
+};
+
+struct Gauge::Cell {
+  std::shared_ptr<prometheus::Registry> registry;  ///< owns what is exported
+  prometheus::Gauge* exported = nullptr;
+  std::atomic<double> value{0};
+  std::atomic<bool> fresh{false};
+};
+
+void Counter::add(uint64_t by) const {
+  if (!cell_) return;
+  cell_->total += by;
+  cell_->exported->Increment(static_cast<double>(by));
+}
+
+void Gauge::set(double value) const {
+  if (!cell_) return;
+  cell_->value = value;
+  cell_->fresh = true;
+  cell_->exported->Set(value);
+}
+
+struct Metrics::State {
+  struct Key {
+    std::string role;
+    std::string name;
+    std::map<std::string, std::string> labels;
+    auto operator<=>(const Key&) const = default;
+  };
+  template <class Cell>
+  struct Entry {
+    std::string statsd;
+    std::shared_ptr<Cell> cell;
+  };
+  std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
+  std::map<Key, Entry<Counter::Cell>> counters;
+  std::map<Key, Entry<Gauge::Cell>> gauges;
+  std::vector<std::function<void()>> refreshers;
+};
+
+namespace {
+
+prometheus::Labels labels_of(const std::string& role, const MetricName& name) {
+  prometheus::Labels labels(name.labels.begin(), name.labels.end());
+  if (!role.empty()) labels["role"] = role;
+  return labels;
+}
+
+}  // namespace
+
+Metrics::Metrics() : state_(std::make_shared<State>()) {}
+
+Metrics Metrics::role(std::string name) const {
+  Metrics copy = *this;
+  copy.role_ = std::move(name);
+  return copy;
+}
+
+Counter Metrics::counter(const MetricName& name) const {
+  auto& entry = state_->counters[{role_, name.name, name.labels}];
+  if (!entry.cell) {
+    auto& family =
+        prometheus::BuildCounter().Name("krakend_" + name.name).Help(name.help).Register(*state_->registry);
+    entry.statsd = name.statsd;
+    entry.cell = std::make_shared<Counter::Cell>();
+    entry.cell->registry = state_->registry;
+    entry.cell->exported = &family.Add(labels_of(role_, name));
+  }
+  return Counter(entry.cell);
+}
+
+Gauge Metrics::gauge(const MetricName& name) const {
+  auto& entry = state_->gauges[{role_, name.name, name.labels}];
+  if (!entry.cell) {
+    auto& family =
+        prometheus::BuildGauge().Name("krakend_" + name.name).Help(name.help).Register(*state_->registry);
+    entry.statsd = name.statsd;
+    entry.cell = std::make_shared<Gauge::Cell>();
+    entry.cell->registry = state_->registry;
+    entry.cell->exported = &family.Add(labels_of(role_, name));
+  }
+  return Gauge(entry.cell);
+}
+
+void Metrics::on_read(std::function<void()> refresh) const {
+  state_->refreshers.push_back(std::move(refresh));
+}
+
+std::string Metrics::text() const {
+  for (const auto& refresh : state_->refreshers) refresh();
+  return prometheus::TextSerializer().Serialize(state_->registry->Collect());
+}
+
+std::vector<StatsdSample> Metrics::changes() const {
+  for (const auto& refresh : state_->refreshers) refresh();
+  std::vector<StatsdSample> samples;
+  for (auto& [key, entry] : state_->counters) {
+    if (key.role != role_ || entry.statsd.empty()) continue;
+    const uint64_t total = entry.cell->total;
+    const uint64_t grown = total - std::exchange(entry.cell->told, total);
+    if (grown > 0) samples.push_back({entry.statsd, 'c', static_cast<int64_t>(grown)});
+  }
+  for (auto& [key, entry] : state_->gauges) {
+    if (key.role != role_ || entry.statsd.empty() || !entry.cell->fresh.exchange(false)) continue;
+    samples.push_back({entry.statsd, 'g', static_cast<int64_t>(entry.cell->value.load())});
+  }
+  return samples;
+}
+
+}  // namespace krakend

@@ -1,0 +1,64 @@
+#include <nlohmann/json.hpp>
+
+#include "krakend/p2p/engine.h"
+
+namespace krakend::p2p {
+namespace {
+
+using Json = nlohmann::json;
+
+Result<uint64_t> number(const Json& value, std::string_view name) {
+  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  return fail(Errc::invalid_argument, "{} is not a number of 0 or more", name);
+}
+
+/// 0 and an absent field leave the default, as in YAML.
+Result<void> read(const Json& block, const char* name, unsigned& target) {
+  const auto found = block.find(name);
+  if (found == block.end()) return {};
+  auto value = number(*found, name);
+  if (!value) return propagate(value);
+  constexpr uint64_t most = 1'000'000;
+  if (*value != 0) target = static_cast<unsigned>(std::min(*value, most));
+  return {};
+}
+
+Result<void> read(const Json& block, const char* name, Duration& target) {
+  const auto found = block.find(name);
+  if (found == block.end()) return {};
+  auto value = number(*found, name);
+  if (!value) return propagate(value);
+  constexpr auto most = static_cast<uint64_t>(Duration(std::chrono::hours(24 * 365)).count());
+  if (*value != 0) target = Duration(static_cast<Duration::rep>(std::min(*value, most)));
+  return {};
+}
+
+Json block_of(const Json& document, const char* name) {
+  const auto found = document.find(name);
+  return found != document.end() && found->is_object() ? *found : Json::object();
+}
+
+}  // namespace
+
+Result<EngineOptions> parse_engine_options(std::string_view json) {
+  const Json document = Json::parse(json, nullptr, false);
+  if (!document.is_object()) return fail(Errc::invalid_argument, "decode body: expected a JSON object");
+  const Json connstate = block_of(document, "ConnState");
+  const Json conn = block_of(document, "Conn");
+  const Json dispatch = block_of(document, "Dispatch");
+  EngineOptions options;
+  for (const auto& done :
+       {read(document, "SeederTTI", options.seeder_tti), read(document, "LeecherTTI", options.leecher_tti),
+        read(document, "ConnTTI", options.conn_tti),
+        read(connstate, "MaxOpenConnectionsPerTorrent", options.max_open_conn),
+        read(connstate, "BlacklistDuration", options.blacklist_duration),
+        read(conn, "HandshakeTimeout", options.handshake_timeout),
+        read(dispatch, "AgentPipelineLimit", options.pipeline_limit),
+        read(dispatch, "OriginPipelineLimit", options.origin_pipeline_limit)}) {
+    if (!done) return fail(done.error());
+  }
+  options.max_dial = std::min(options.max_dial, options.max_open_conn);
+  return options;
+}
+
+}  // namespace krakend::p2p
