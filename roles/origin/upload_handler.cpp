@@ -109,8 +109,10 @@ Task<http::Response> UploadHandler::patch(Kind kind, http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
   co_await services_.leases.use(*digest);
-  if (co_await has_blob(*digest))
-    co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
+  // At its start the blob was not there.
+  bool there = services_.store.knows(*digest);
+  if (there) there = co_await has_blob(*digest);
+  if (there) co_return co_await conflict(kind, api::param(request, "namespace"), *digest);
   auto range = parse_content_range(request.headers.get("Content-Range"));
   if (!range) co_return http::error_response(range.error());
   auto possible = check_range(*range);

@@ -44,14 +44,20 @@ Result<void> WriteBack::start() {
 }
 
 Task<> WriteBack::adopt_flagged() {
-  auto digests = co_await services_.store.list();
-  if (!digests) {
-    log_.warn("blobs that wait for write-back are not looked for: {}", digests.error().message);
-    co_return;
+  for (unsigned shard = 0; shard < storage::BlobStore::shards; ++shard) {
+    auto flagged = co_await services_.store.list_persistent(shard);
+    if (flagged)
+      co_await adopt(std::move(*flagged));
+    else
+      log_.warn("blobs that wait for write-back are not looked for: {}", flagged.error().message);
   }
-  for (const Digest& digest : *digests) {
-    auto flagged = co_await services_.store.persist(digest);
-    if (!flagged || !*flagged || queue_.has(digest.hex())) continue;
+  log_.info("looked at all blobs for those that are not written back");
+}
+
+Task<> WriteBack::adopt(std::vector<Digest> flagged) {
+  for (const Digest& digest : flagged) {
+    // What this process has stored itself is about to get its task.
+    if (queue_.has(digest.hex()) || services_.store.knows(digest)) continue;
     log_.warn("{} was to be written back, but nobody remembers where to: taken for a pushed one",
               digest.str());
     retry::RetryTask task{std::string(api::push_namespace), digest.hex()};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "krakend/backend/backend.h"
 #include "krakend/core/digest.h"
@@ -55,6 +56,7 @@ class WriteBack {
   Task<Result<void>> copy(std::string ns, Digest digest);
   /// Flags without a task come from a crash between the two, or from a lost database.
   Task<> adopt_flagged();
+  Task<> adopt(std::vector<Digest> flagged);
 
   Services services_;
   Logger log_;

@@ -179,7 +179,10 @@ class PosixDisk final : public Disk {
   }
 
   Result<void> make_dirs(const std::string& path) override {
-    for (size_t end = 0; end != std::string::npos;) {
+    // Nearly always only the last part is missing, if any.
+    if (::mkdir(path.c_str(), directory_mode) == 0) return {};
+    const bool there = errno == EEXIST;
+    for (size_t end = 0; !there && end != std::string::npos;) {
       end = path.find('/', end + 1);
       const auto part = path.substr(0, end);
       if (::mkdir(part.c_str(), directory_mode) == 0 || errno == EEXIST) continue;
@@ -197,6 +200,14 @@ class PosixDisk final : public Disk {
     if (fd.get() < 0) return failure("open directory", path);
     if (::fsync(fd.get()) != 0) return failure("fsync directory", path);
     return {};
+  }
+
+  Result<Duration> sync_file_system(const std::string& path) override {
+    const auto start = std::chrono::steady_clock::now();
+    const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd.get() < 0) return failure("open directory", path);
+    if (::syncfs(fd.get()) != 0) return failure("sync file system of", path);
+    return Duration(std::chrono::steady_clock::now() - start);
   }
 
   Result<std::vector<std::string>> list(const std::string& path) override {

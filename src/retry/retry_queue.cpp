@@ -26,8 +26,10 @@ Result<void> RetryQueue::load() {
 void RetryQueue::remember(RetryTask task) {
   const auto entry = std::make_shared<Entry>();
   // A clock that was set back must not put a task off for longer than its delay.
-  task.created = std::min(task.created, services_.clock.wall());
-  entry->due = task.created + std::chrono::duration_cast<std::chrono::system_clock::duration>(task.delay);
+  const auto wall = services_.clock.wall();
+  task.created = std::min(task.created, wall);
+  const Duration waited = wall - task.created;
+  entry->due = services_.clock.now() + std::max(task.delay - waited, Duration::zero());
   entry->task = std::move(task);
   entries_[Key(entry->task.name, entry->task.ns)] = entry;
   waiting_.emplace(entry->due, entry);
@@ -85,8 +87,7 @@ Task<> RetryQueue::attempt(EntryPtr entry) {
   const Duration pause = options_.backoff.pause(entry->task.failures - 1, services_.random);
   log_.warn("{} failed {} times, again in {}: {}", entry->task.name, entry->task.failures,
             format_duration(std::chrono::round<std::chrono::milliseconds>(pause)), done.error().message);
-  entry->due =
-      services_.clock.wall() + std::chrono::duration_cast<std::chrono::system_clock::duration>(pause);
+  entry->due = services_.clock.now() + pause;
   waiting_.emplace(entry->due, entry);
   changed_.notify_all();
 }
@@ -131,7 +132,7 @@ Task<Result<void>> RetryQueue::forget(std::string name) {
 }
 
 Duration RetryQueue::start_due() {
-  const auto now = services_.clock.wall();
+  const TimePoint now = services_.clock.now();
   while (!waiting_.empty() && running_ < options_.parallel) {
     const auto first = waiting_.begin();
     if (first->first > now) return first->first - now;

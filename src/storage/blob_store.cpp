@@ -47,10 +47,8 @@ Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
     if (auto blob = found->second.lock()) co_return blob;
   }
   if (const auto entry = memory->find(digest)) {
-    const BlobPtr blob(new Blob(
-        std::make_shared<Blob::State>(self, digest, entry->file, entry->info.length(), true, entry->room)));
-    open_blobs[digest] = blob;
-    co_return blob;
+    co_return remember(
+        std::make_shared<Blob::State>(self, digest, entry->file, entry->info.length(), true, entry->room));
   }
   const auto path = in_dir(cache_entry(digest), data_name);
   uint64_t size = 0;
@@ -66,12 +64,17 @@ Task<Result<BlobPtr>> BlobStore::Impl::open(Digest digest) {
     co_return fail(Errc::not_found, "blob {} is not stored here", digest.str());
   if (!file) co_return propagate(file);
   const bool good = trusted.contains(digest);
-  const BlobPtr blob(new Blob(std::make_shared<Blob::State>(self, digest, *file, size, good)));
+  co_return remember(std::make_shared<Blob::State>(self, digest, *file, size, good));
+}
+
+BlobPtr BlobStore::Impl::remember(std::shared_ptr<Blob::State> state) {
+  const Digest digest = state->digest;
+  const BlobPtr blob(new Blob(std::move(state)));
   if (open_blobs.size() >= max_remembered_open) {
     std::erase_if(open_blobs, [](const auto& item) { return item.second.expired(); });
   }
   if (open_blobs.size() < max_remembered_open) open_blobs[digest] = blob;
-  co_return blob;
+  return blob;
 }
 
 Task<Result<BlobPtr>> BlobStore::open(Digest digest) {
@@ -156,10 +159,12 @@ Task<Result<void>> BlobStore::set_persist(Digest digest, bool persist) {
     const auto path = in_dir(dir, persist_name);
     if (persist) {
       if (auto written = io::write_file_synced(impl->disk, path, "true"); !written) return written;
-    } else if (auto removed = impl->disk.remove(path); !removed && removed.error().code != Errc::not_found) {
-      return removed;
+      return impl->disk.sync_dir(dir);
     }
-    return impl->disk.sync_dir(dir);
+    // Should a crash bring it back, the blob is written back once more, which does no harm.
+    auto removed = impl->disk.remove(path);
+    if (!removed && removed.error().code != Errc::not_found) return removed;
+    return {};
   });
 }
 
@@ -169,6 +174,19 @@ Task<Result<bool>> BlobStore::persist(Digest digest) {
   auto flag = co_await impl->loop.offload([&] { return io::read_file(impl->disk, path, 16); });
   if (!flag && flag.error().code != Errc::not_found) co_return propagate(flag);
   co_return flag&& says_persist(*flag);
+}
+
+Task<Result<std::vector<Digest>>> BlobStore::list_persistent(unsigned shard) {
+  const auto impl = impl_;
+  co_return co_await impl->loop.offload([&]() -> Result<std::vector<Digest>> {
+    auto digests = list_shard(impl->disk, impl->options.cache_dir, shard);
+    if (!digests) return digests;
+    std::erase_if(*digests, [&](const Digest& digest) {
+      const auto flag = io::read_file(impl->disk, in_dir(impl->cache_entry(digest), persist_name), 16);
+      return !flag || !says_persist(*flag);
+    });
+    return digests;
+  });
 }
 
 Task<Result<std::vector<BlobEntry>>> BlobStore::scan(unsigned shard) {
@@ -232,6 +250,11 @@ Task<Result<std::vector<Digest>>> BlobStore::list() {
     all.insert(all.end(), part->begin(), part->end());
   }
   co_return all;
+}
+
+bool BlobStore::knows(const Digest& digest) const {
+  return impl_->trusted.contains(digest) || impl_->open_blobs.contains(digest) ||
+         impl_->memory->holds(digest);
 }
 
 std::vector<EvictionPlace> BlobStore::places() const {

@@ -7,6 +7,7 @@
 #include "krakend/io/condition.h"
 #include "storage/memory_cache.h"
 #include "storage/store_layout.h"
+#include "storage/sync_group.h"
 #include "storage/volumes.h"
 
 namespace krakend::storage {
@@ -25,6 +26,7 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
         random(r),
         options(std::move(o)),
         log(g.module("storage")),
+        syncs(l, d, options.upload_dir, options.volumes.empty()),
         volumes(options.volumes, options.cache_dir),
         memory(std::make_shared<MemoryCache>(options.memory_cache, metrics, log)),
         memory_changed(l),
@@ -35,6 +37,8 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   std::string cache_entry(const Digest& digest) const { return entry_dir(options.cache_dir, digest); }
   std::string download_entry(const Digest& digest) const { return entry_dir(options.download_dir, digest); }
   Task<Result<BlobPtr>> open(Digest digest);
+  /// So that whoever opens it meanwhile shares it.
+  BlobPtr remember(std::shared_ptr<Blob::State> state);
   /// publish_entry() of the blob. Pool.
   Result<void> publish(const std::string& from, const Digest& digest) {
     return publish_entry(disk, from, cache_entry(digest), volumes.incoming(digest.bytes()[0]));
@@ -44,6 +48,8 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
     const std::string near = volumes.incoming(digest.bytes()[0]);
     return in_dir(near.empty() ? options.upload_dir : near, fmt::format("{}-{}", why, random.uuid4()));
   }
+  /// The same of an entry of which nothing is durable yet, together with others of this moment.
+  Task<Result<void>> publish_together(io::FilePtr file, uint64_t size, std::string from, Digest digest);
   /// The bytes of this blob are known to be good: committed or checked by this process.
   void trust(const Digest& digest);
   /// Puts it on disk; already_exists is success.
@@ -66,6 +72,9 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   std::unordered_map<std::string, UploadPtr> uploads;  ///< until committed or discarded
   std::vector<KeptUpload> kept;
   std::unordered_set<Digest> trusted;
+  SyncGroup syncs;
+  /// By the first two bytes of a digest: the directory is there, and durable.
+  std::vector<bool> durable_shards = std::vector<bool>(65'536);
   std::vector<EvictionGuard> guards;
   const Volumes volumes;
   std::shared_ptr<MemoryCache> memory;

@@ -56,16 +56,21 @@ Result<void> carry_over(io::Disk& disk, const std::string& from, const std::stri
 
 }  // namespace
 
+Result<void> move_entry(io::Disk& disk, const std::string& from, const std::string& to) {
+  if (disk.stat(in_dir(to, data_name))) return fail(Errc::already_exists, "{} exists", to);
+  // What a crash left there has no data, so it is no entry.
+  if (auto cleared = disk.remove_all(to); !cleared) return cleared;
+  return disk.rename(from, to);
+}
+
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to,
                            const std::string& incoming) {
   const auto shard = io::parent_path(to);
   if (auto made = io::make_dirs_durably(disk, shard); !made) return made;
-  if (disk.stat(in_dir(to, data_name))) return fail(Errc::already_exists, "{} exists", to);
-  // What a crash left there has no data, so it is no entry.
-  if (auto cleared = disk.remove_all(to); !cleared) return cleared;
   if (auto synced = disk.sync_dir(from); !synced) return synced;
-  auto moved = disk.rename(from, to);
-  if (!moved && !incoming.empty()) moved = carry_over(disk, from, to, incoming);
+  auto moved = move_entry(disk, from, to);
+  const bool taken = !moved && moved.error().code == Errc::already_exists;
+  if (!moved && !taken && !incoming.empty()) moved = carry_over(disk, from, to, incoming);
   if (!moved) return moved;
   return disk.sync_dir(shard);
 }

@@ -36,6 +36,8 @@ std::string in_dir(const std::string& dir, std::string_view name);
 /// `incoming`, where the place may be on another file system than `from`, is a directory there. Pool.
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to,
                            const std::string& incoming);
+/// The rename alone: the entry has to be durable before, and its new place after. Pool.
+Result<void> move_entry(io::Disk& disk, const std::string& from, const std::string& to);
 /// Partial entries: accessed is when their last piece was noted. Pool.
 Result<std::vector<BlobEntry>> scan_partial_shard(io::Disk& disk, const std::string& root,
                                                   unsigned first_byte);

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <atomic>
 
 #include "krakend/core/hex.h"
 #include "krakend/core/units.h"
+#include "storage/blob_state.h"
 #include "storage/blob_store_impl.h"
 
 namespace krakend::storage {
@@ -32,7 +34,7 @@ struct Upload::State {
   /// Pool: hands what was written from `offset` on to `take`, portion by portion.
   template <class Take>
   Result<void> read_from(uint64_t offset, Take take) {
-    std::vector<std::byte> buffer(MiB);
+    std::vector<std::byte> buffer(std::min<uint64_t>(MiB, size - std::min<uint64_t>(offset, size)));
     while (offset < size) {
       auto got = file->read_at(offset, buffer);
       if (!got) return propagate(got);
@@ -137,9 +139,7 @@ Result<void> Upload::State::write_side_files(const Digest& expected, uint64_t pi
   if (piece_length != 0) {
     auto info = MetaInfo::make(expected, size, piece_length, summer.take());
     if (!info) return propagate(info);
-    const std::string status(info->piece_count(), piece_complete);
     if (auto done = io::write_file(disk, in_dir(dir, metainfo_name), info->json()); !done) return done;
-    if (auto done = io::write_file(disk, in_dir(dir, status_name), status); !done) return done;
   }
   if (persist) {
     if (auto done = io::write_file(disk, in_dir(dir, persist_name), "true"); !done) return done;
@@ -174,16 +174,47 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length, boo
   if (state->room) co_return co_await state->commit_in_memory(expected, piece_length);
   auto committed = co_await store->loop.offload([&]() -> Result<void> {
     if (auto good = state->verify(expected, piece_length); !good) return good;
-    if (auto done = state->write_side_files(expected, piece_length, persist); !done) return done;
-    if (auto synced = state->file->sync(); !synced) return synced;
-    return store->publish(state->dir, expected);
+    if (auto made = store->disk.make_dirs(io::parent_path(store->cache_entry(expected))); !made) return made;
+    return state->write_side_files(expected, piece_length, persist);
   });
+  if (committed) committed = co_await store->publish_together(state->file, state->size, state->dir, expected);
   if (!committed) {
     co_await store->loop.offload([&] { (void)store->disk.remove_all(state->dir); });
     co_return propagate(committed);
   }
   store->trust(expected);
-  co_return co_await store->open(expected);
+  co_return store->remember(std::make_shared<Blob::State>(store, expected, state->file, state->size, true));
+}
+
+/// Small ones share syncs; a large one must not hold up others with its bytes.
+Task<Result<void>> BlobStore::Impl::publish_together(io::FilePtr file, uint64_t size, std::string from,
+                                                     Digest digest) {
+  constexpr uint64_t large = 4 * MiB;
+  const auto self = shared_from_this();
+  const std::string to = cache_entry(digest);
+  const std::string shard = io::parent_path(to);
+  const size_t shard_index = size_t{digest.bytes()[0]} * 256 + digest.bytes()[1];
+  if (size >= large || !volumes.empty()) {
+    co_return co_await loop.offload([&]() -> Result<void> {
+      if (auto synced = file->sync(); !synced) return synced;
+      return publish(from, digest);
+    });
+  }
+  SyncGroup::Items entry;
+  entry.files = {file};
+  entry.directories = {from};
+  if (!durable_shards[shard_index]) {
+    entry.directories.push_back(io::parent_path(shard));
+    entry.directories.push_back(options.cache_dir);
+  }
+  auto synced = co_await syncs.sync(std::move(entry));
+  if (!synced) co_return synced;
+  durable_shards[shard_index] = true;
+  auto moved = co_await loop.offload([&] { return move_entry(disk, from, to); });
+  if (!moved) co_return moved;
+  SyncGroup::Items place;
+  place.directories = {shard};
+  co_return co_await syncs.sync(std::move(place));
 }
 
 Task<Result<UploadPtr>> BlobStore::create_upload(std::string owner) {

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import origin_bench
 import registry_bench
 import rig
 
@@ -204,7 +205,9 @@ class FolderPath(str):
 BENCHES = {"warm-get": Bench.warm_get, "cold-pull": Bench.cold_pull, "four-agents": Bench.four_agents,
            "small-blobs": Bench.small_blobs, "idle-memory": Bench.idle_memory,
            "small-requests": registry_bench.small_requests, "push": registry_bench.push,
-           "idle-connections": registry_bench.idle_connections}
+           "idle-connections": registry_bench.idle_connections,
+           "origin-upload": origin_bench.origin_upload, "small-uploads": origin_bench.small_uploads,
+           "metainfo": origin_bench.metainfo, "open-store": origin_bench.open_store}
 
 
 def main():

@@ -16,7 +16,8 @@ class FakeClock final : public io::Clock {
   TimePoint now() const override { return now_; }
   std::chrono::system_clock::time_point wall() const override {
     return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(now_.time_since_epoch()));
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(now_.time_since_epoch() +
+                                                                        wall_ahead));
   }
   io::Timer after(Duration delay, std::function<void()> fn) override {
     auto pending = std::make_shared<Pending>(Pending{now_ + delay, std::move(fn)});
@@ -40,6 +41,8 @@ class FakeClock final : public io::Clock {
     for (const auto& timer : due) timer->fn();
   }
 
+  /// Somebody has set the wall clock.
+  Duration wall_ahead{0};
   /// Every sleep so far.
   std::vector<Duration> pauses;
 

@@ -274,6 +274,20 @@ Result<void> MemoryDisk::sync_dir(const std::string& path) {
   return {};
 }
 
+Result<Duration> MemoryDisk::sync_file_system(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  if (auto ok = state_->change(path); !ok) return propagate(ok);
+  std::vector<NodePtr> left{state_->root};
+  while (!left.empty()) {
+    const NodePtr node = left.back();
+    left.pop_back();
+    node->durable_data = node->data;
+    node->durable_entries = node->entries;
+    for (const auto& [name, child] : node->entries) left.push_back(child);
+  }
+  return Duration::zero();
+}
+
 Result<std::vector<std::string>> MemoryDisk::list(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   const Place place = state_->find(path);

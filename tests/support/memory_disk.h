@@ -42,6 +42,7 @@ class MemoryDisk final : public io::Disk {
   Result<void> remove_all(const std::string& path) override;
   Result<void> make_dirs(const std::string& path) override;
   Result<void> sync_dir(const std::string& path) override;
+  Result<Duration> sync_file_system(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& path) override;
   Result<io::DiskSpace> space(const std::string& path) override;
   Result<io::FilePtr> make_memory_file() override;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "krakend/core/result.h"
+#include "krakend/core/time.h"
 
 namespace krakend::io {
 
@@ -75,6 +76,8 @@ class Disk {
   virtual Result<void> make_dirs(const std::string& path) = 0;
   /// Makes creations, renames and removals in the directory durable.
   virtual Result<void> sync_dir(const std::string& path) = 0;
+  /// Makes everything on the file system of `path` durable, what others wrote too. How long it took.
+  virtual Result<Duration> sync_file_system(const std::string& path) = 0;
   /// Names without "." and "..", sorted.
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
   virtual Result<DiskSpace> space(const std::string& path) = 0;

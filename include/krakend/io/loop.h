@@ -15,7 +15,7 @@ namespace krakend::io {
 
 struct LoopOptions {
   /// Threads for disk, hashing and moving bytes. 0: offloaded work runs on the loop thread (simulation).
-  unsigned pool_threads = 4;
+  unsigned pool_threads = 8;
 };
 
 /// The event loop of the process: one thread owns all domain state, a small pool does what blocks or
@@ -38,11 +38,11 @@ class Loop {
   void post(std::function<void()> fn);
   bool on_loop_thread() const;
 
-  /// Runs `fn` on the pool and resumes on the loop thread with its value. `fn` must not throw, and must not touch
-  /// domain state that the loop thread may use meanwhile. It runs to its end even when the task is cancelled, so
-  /// whatever it refers to lives in the awaiting coroutine's frame: capture by reference, or `this` of what the frame
-  /// keeps alive. g++ 12 destroys the captures of a temporary lambda in a co_await expression twice, so captures
-  /// that own something do not compile.
+  /// Runs `fn` on the pool and resumes on the loop thread with its value. `fn` must not throw, and must not
+  /// touch domain state that the loop thread may use meanwhile. It runs to its end even when the task is
+  /// cancelled, so whatever it refers to lives in the awaiting coroutine's frame: capture by reference, or
+  /// `this` of what the frame keeps alive. g++ 12 destroys the captures of a temporary lambda in a co_await
+  /// expression twice, so captures that own something do not compile.
   template <class F>
   Task<std::invoke_result_t<F>> offload(F fn);
   /// The same on the threads of `workers`.

@@ -70,7 +70,8 @@ class RetryQueue {
   using Key = std::pair<std::string, std::string>;  ///< name, namespace
   struct Entry {
     RetryTask task;
-    std::chrono::system_clock::time_point due;
+    /// By the steady clock: setting the other one neither hurries a task nor puts it off.
+    TimePoint due;
     bool running = false;
   };
   using EntryPtr = std::shared_ptr<Entry>;
@@ -90,7 +91,7 @@ class RetryQueue {
   const Execute execute_;
   Logger log_;
   std::map<Key, EntryPtr> entries_;
-  std::multimap<std::chrono::system_clock::time_point, EntryPtr> waiting_;  ///< by due
+  std::multimap<TimePoint, EntryPtr> waiting_;  ///< by due
   size_t running_ = 0;
   io::Condition changed_;
   io::TaskGroup tasks_;

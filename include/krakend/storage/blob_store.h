@@ -76,9 +76,10 @@ class Blob final : public io::Content {
   /// The whole of it.
   Task<Result<void>> check();
 
+  struct State;
+
  private:
   friend class BlobStore;
-  struct State;
   explicit Blob(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
@@ -201,6 +202,8 @@ class BlobStore {
   /// Complete blobs are looked at in so many parts: by the first byte of their digest.
   static constexpr unsigned shards = 256;
   Task<Result<std::vector<BlobEntry>>> scan(unsigned shard);
+  /// Those of a part that have the persist flag.
+  Task<Result<std::vector<Digest>>> list_persistent(unsigned shard);
   /// Partial blobs in the same way; `accessed` is when they got their last piece.
   Task<Result<std::vector<BlobEntry>>> scan_partials(unsigned shard);
   /// As remove(), but a blob that is open, or that a guard keeps, stays: conflict.
@@ -216,6 +219,8 @@ class BlobStore {
   void set_room_maker(RoomMaker maker);
   /// The file systems that complete blobs are on: directory, and which blobs it holds.
   std::vector<EvictionPlace> places() const;
+  /// Whether this process has stored or checked the blob; it may be gone since.
+  bool knows(const Digest& digest) const;
   /// All complete blobs, in no order; 32 bytes of memory each.
   Task<Result<std::vector<Digest>>> list();
   /// Path of a complete blob's data, for backends that link instead of copying.

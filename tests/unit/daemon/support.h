@@ -32,6 +32,7 @@ class TextDisk final : public io::Disk {
   Result<void> remove_all(const std::string&) override { return refuse(); }
   Result<void> make_dirs(const std::string&) override { return refuse(); }
   Result<void> sync_dir(const std::string&) override { return refuse(); }
+  Result<Duration> sync_file_system(const std::string&) override { return refuse(); }
   Result<std::vector<std::string>> list(const std::string&) override { return std::vector<std::string>(); }
   Result<io::DiskSpace> space(const std::string&) override { return io::DiskSpace{}; }
 

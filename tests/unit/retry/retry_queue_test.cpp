@@ -141,6 +141,36 @@ TEST_CASE("tasks run when they are due, and again after a growing pause") {
   test::run(s.loop, tasks.stop());
 }
 
+TEST_CASE(
+    "setting the clock neither hurries tasks nor puts them off, and a restart does not either for long") {
+  Stage s;
+  const Duration jump = GENERATE(Duration(24h * 30), Duration(-24h * 30));
+  io::TaskGroup tasks(s.loop);
+  tasks.spawn(s.queue->run(), "queue");
+  REQUIRE(s.add("a", 1min));
+  s.clock.wall_ahead = jump;
+  const auto pass = [&s](Duration time) {
+    for (int round = 0; round < 50; ++round) s.loop.poll();
+    s.clock.advance(time);
+    for (int round = 0; round < 50; ++round) s.loop.poll();
+  };
+  for (int i = 0; i < 5; ++i) pass(10s);
+  CHECK(s.attempts == 0);
+  pass(10s);
+  CHECK(s.attempts == 1);
+  test::run(s.loop, tasks.stop());
+  // A task from the future is put off for its delay, not for a month.
+  s.clock.wall_ahead = Duration(24h * 30);
+  REQUIRE(s.add("b", 1min));
+  s.clock.wall_ahead = Duration(0);
+  s.reopen();
+  io::TaskGroup again(s.loop);
+  again.spawn(s.queue->run(), "queue");
+  for (int i = 0; i < 6; ++i) pass(10s);
+  CHECK(s.attempts == 2);
+  test::run(s.loop, again.stop());
+}
+
 TEST_CASE("tables of the reference are taken over") {
   Stage s;
   s.close();

@@ -32,6 +32,9 @@ class GaugedDisk final : public io::Disk {
   Result<void> remove_all(const std::string& path) override { return disk_->remove_all(path); }
   Result<void> make_dirs(const std::string& path) override { return disk_->make_dirs(path); }
   Result<void> sync_dir(const std::string& path) override { return disk_->sync_dir(path); }
+  Result<Duration> sync_file_system(const std::string& path) override {
+    return disk_->sync_file_system(path);
+  }
   Result<std::vector<std::string>> list(const std::string& path) override { return disk_->list(path); }
   Result<void> soft_link(const std::string& target, const std::string& path) override {
     return disk_->soft_link(target, path);
