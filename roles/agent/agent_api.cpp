@@ -77,7 +77,7 @@ Task<http::Response> AgentApi::configure(http::Request& request) {
   constexpr uint64_t max_body = 64 * KiB;
   auto body = co_await request.body->text(max_body);
   if (!body) co_return http::text_response(400, body.error().message);
-  auto wanted = p2p::parse_engine_options(*body);
+  auto wanted = p2p::parse_engine_options(*body, {});
   if (!wanted) co_return http::text_response(400, wanted.error().message);
   engine_.configure(*wanted);
   co_return http::text_response(200);

@@ -197,7 +197,7 @@ Task<http::Response> Origin::Impl::configure_scheduler(http::Request& request) {
   constexpr uint64_t max_body = 64 * KiB;
   auto body = co_await request.body->text(max_body);
   if (!body) co_return api::error_with_status(500, body.error());
-  auto wanted = p2p::parse_engine_options(*body);
+  auto wanted = p2p::parse_engine_options(*body, p2p::origin_engine_options());
   if (!wanted) co_return api::error_with_status(500, wanted.error());
   engine.configure(*wanted);
   log.info("scheduler configured anew");

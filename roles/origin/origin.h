@@ -33,7 +33,7 @@ struct OriginOptions {
   /// A blob of more bytes is not fetched from its backend; 0: no limit.
   uint64_t refresh_size_limit = 0;
   p2p::EngineSelf p2p;
-  p2p::EngineOptions scheduler;
+  p2p::EngineOptions scheduler = p2p::origin_engine_options();
 };
 
 /// Piece length for a blob of `size` bytes (contract core-formats §8).

@@ -71,6 +71,11 @@ class PosixFile final : public File {
     return {};
   }
 
+  void begin_sync(uint64_t offset, uint64_t length) override {
+    ::sync_file_range(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(length),
+                      SYNC_FILE_RANGE_WRITE);
+  }
+
   Result<void> sync() override {
     if (::fsync(fd_.get()) != 0) return failure("fsync", path_);
     return {};

@@ -11,6 +11,7 @@
 #include "krakend/io/condition.h"
 #include "krakend/io/net.h"
 #include "p2p/message.h"
+#include "p2p/source_chooser.h"
 
 namespace krakend::p2p {
 
@@ -62,6 +63,7 @@ class Connection {
   uint64_t seen_bytes = 0;  ///< stream.bytes_received() at the last look
   TimePoint last_progress;  ///< when seen_bytes last grew
   TimePoint last_useful;    ///< when a piece last moved in either direction
+  PieceTimes times;         ///< how fast the peer delivers
 
  private:
   Task<bool> write_control();

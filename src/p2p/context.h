@@ -2,6 +2,7 @@
 
 #include "krakend/io/task_group.h"
 #include "krakend/p2p/engine.h"
+#include "p2p/request_budget.h"
 
 namespace krakend::p2p {
 
@@ -27,6 +28,7 @@ struct Context {
   storage::BlobStore& store;
   EngineSelf self;
   EngineOptions options;
+  RequestBudget budget;
   Tracker* tracker;  ///< null at an origin
   Logger log;
   io::TaskGroup tasks;

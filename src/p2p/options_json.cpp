@@ -40,13 +40,18 @@ Json block_of(const Json& document, const char* name) {
 
 }  // namespace
 
-Result<EngineOptions> parse_engine_options(std::string_view json) {
+EngineOptions origin_engine_options() {
+  EngineOptions options;
+  options.max_open_conn = 100;
+  return options;
+}
+
+Result<EngineOptions> parse_engine_options(std::string_view json, EngineOptions options) {
   const Json document = Json::parse(json, nullptr, false);
   if (!document.is_object()) return fail(Errc::invalid_argument, "decode body: expected a JSON object");
   const Json connstate = block_of(document, "ConnState");
   const Json conn = block_of(document, "Conn");
   const Json dispatch = block_of(document, "Dispatch");
-  EngineOptions options;
   for (const auto& done :
        {read(document, "SeederTTI", options.seeder_tti), read(document, "LeecherTTI", options.leecher_tti),
         read(document, "ConnTTI", options.conn_tti),

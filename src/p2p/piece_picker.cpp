@@ -52,6 +52,13 @@ uint64_t PiecePicker::candidates(const Bitfield& peer, size_t word) const {
   return peer.words()[word] & ~have_.words()[word] & ~requested_.words()[word];
 }
 
+bool PiecePicker::interested(const Bitfield& peer) const {
+  for (size_t word = 0; word < have_.words().size(); ++word) {
+    if (candidates(peer, word) != 0) return true;
+  }
+  return false;
+}
+
 std::optional<PieceIndex> PiecePicker::pick(const Bitfield& peer, uint64_t draw) const {
   if (cursor_ && (draw & 1) == 0) {
     if (auto near = first_from_cursor(peer)) return near;

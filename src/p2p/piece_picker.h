@@ -34,6 +34,8 @@ class PiecePicker {
   void mark_lost(PieceIndex index);
   void set_cursor(PieceIndex index) { cursor_ = index; }
 
+  /// Whether pick() would find anything.
+  bool interested(const Bitfield& peer) const;
   /// A missing, unrequested piece that the peer has. `draw` is a uniform random number.
   std::optional<PieceIndex> pick(const Bitfield& peer, uint64_t draw) const;
   uint32_t availability(PieceIndex index) const { return availability_.at(index); }

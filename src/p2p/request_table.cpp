@@ -7,13 +7,22 @@ namespace krakend::p2p {
 void RequestTable::add(const PeerId& peer, PieceIndex piece, TimePoint now) {
   by_piece_[piece].push_back({peer, now});
   by_peer_[peer].push_back(piece);
+  ++size_;
+}
+
+void RequestTable::clear() {
+  by_piece_.clear();
+  by_peer_.clear();
+  size_ = 0;
 }
 
 bool RequestTable::erase(const PeerId& peer, PieceIndex piece) {
   const auto found = by_piece_.find(piece);
   if (found == by_piece_.end()) return false;
   auto& requests = found->second;
-  if (std::erase_if(requests, [&](const Request& r) { return r.peer == peer; }) == 0) return false;
+  const size_t erased = std::erase_if(requests, [&](const Request& r) { return r.peer == peer; });
+  if (erased == 0) return false;
+  size_ -= erased;
   if (requests.empty()) by_piece_.erase(found);
   auto& pieces = by_peer_.at(peer);
   std::erase(pieces, piece);

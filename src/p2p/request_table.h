@@ -28,6 +28,9 @@ class RequestTable {
   /// When the oldest unanswered request to the peer was sent.
   std::optional<TimePoint> oldest(const PeerId& peer) const;
   bool empty() const { return by_piece_.empty(); }
+  /// All requests, duplicates included.
+  size_t size() const { return size_; }
+  void clear();
 
   /// Endgame: the piece that has been waiting longest, at least `min_age`, asked of exactly one peer that is
   /// not `peer`, which has it too. At most one duplicate per piece.
@@ -41,6 +44,7 @@ class RequestTable {
   };
   std::unordered_map<PieceIndex, std::vector<Request>> by_piece_;
   std::unordered_map<PeerId, std::vector<PieceIndex>> by_peer_;
+  size_t size_ = 0;
 };
 
 }  // namespace krakend::p2p

@@ -83,7 +83,10 @@ Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::Blo
       finished_(started_),
       last_piece_(started_),
       last_used_(started_),
-      resumed_pieces_(have_.count()) {}
+      resumed_pieces_(have_.count()) {
+  if (context_->self.origin && context_->options.super_seeding)
+    seeder_ = std::make_unique<SuperSeeder>(have_.size());
+}
 
 void Torrent::start() {
   auto self = shared_from_this();
@@ -96,6 +99,8 @@ void Torrent::start() {
 void Torrent::fail_with(Error why) {
   if (failure_) return;
   failure_ = std::move(why);
+  requests_.clear();
+  settle_budget();
   for (const auto& [id, connection] : peers_) connection->close();
   progress_.notify_all();
   starved_.notify_all();
@@ -181,7 +186,7 @@ Task<> Torrent::recheck() {
   context_->tasks.spawn(announce_loop(self), "announce " + info_->digest().hex());
   context_->tasks.spawn(watch_loop(self), "watch " + info_->digest().hex());
   progress_.notify_all();
-  request_more_everywhere();
+  request_more();
 }
 
 /// The SHA-256 matched: readers get the rest at once; making the blob durable happens behind them.

@@ -15,6 +15,7 @@
 #include "p2p/piece_picker.h"
 #include "p2p/prefix_hasher.h"
 #include "p2p/request_table.h"
+#include "p2p/super_seeder.h"
 
 namespace krakend::p2p {
 
@@ -31,8 +32,13 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
  public:
   /// Bytes at the end that readers do not get before the SHA-256 matched.
   static constexpr uint64_t holdback = 64 * KiB;
-  static constexpr Duration watch_interval = 250ms;
-  static constexpr Duration endgame_age = 500ms;
+  static constexpr Duration watch_interval = 50ms;
+  /// Of those, between two looks at silent peers.
+  static constexpr unsigned watches_per_check = 5;
+  /// A request that is older may be made once more elsewhere, when there is nothing else left to ask for.
+  static constexpr Duration endgame_age = 150ms;
+  /// With fewer sources than this, each is asked for as much as the pipeline limits allow.
+  static constexpr size_t few_sources = 4;
 
   /// Leecher.
   Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr partial);
@@ -76,7 +82,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void dial_peers(const std::vector<PeerInfo>& peers);
   Task<> dial(std::shared_ptr<Torrent> self, PeerInfo peer);
   Task<Result<void>> handshake_as_opener(io::StreamPtr stream, PeerInfo peer);
-  Handshake own_handshake(bool opener) const;
+  Handshake own_handshake(bool opener, Bitfield shown) const;
   bool has_room() const { return peers_.size() + dialing_.size() < context_->options.max_open_conn; }
   bool may_replace(const Connection& old) const;
   void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
@@ -99,9 +105,22 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<Result<void>> store_piece(ConnectionPtr connection, PieceIndex index);
   Task<Result<uint32_t>> receive_piece(Connection& connection, PieceIndex index);
   void piece_arrived(Connection& connection, PieceIndex index);
-  void request_more(Connection& connection);
-  void request_more_everywhere();
   void release_requests(const PeerId& peer);
+
+  // torrent_requests.cpp: whom to ask for what
+  void request_more();
+  ConnectionPtr choose_connection(unsigned depth);
+  unsigned depth_limit(const Connection& connection) const;
+  bool request_from(Connection& connection);
+  void request_duplicates();
+  void send_request(Connection& connection, PieceIndex piece);
+  /// Tells the process's budget what has changed in the table.
+  void settle_budget();
+  double typical_piece_time() const;
+
+  // super-seeding
+  bool super_seeding() const { return seeder_ != nullptr; }
+  void show(const std::vector<SuperSeeder::Shown>& shown);
 
   // torrent.cpp: the blob
   Task<> hash_loop(std::shared_ptr<Torrent> self);
@@ -128,6 +147,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   PiecePicker picker_;
   RequestTable requests_;
+  size_t budgeted_ = 0;                  ///< requests that the budget knows of
+  std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   PeerBackoff backoff_;
   std::map<PeerId, ConnectionPtr> peers_;
   std::unordered_set<PeerId> dialing_;

@@ -78,7 +78,8 @@ Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& a
     return fail(Errc::protocol, "announced piece {} of {}", announce.index, info_->piece_count());
   }
   if (connection.have().set(announce.index)) picker_.add_piece(announce.index);
-  request_more(connection);
+  if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
+  request_more();
   return {};
 }
 
@@ -86,6 +87,7 @@ void Torrent::on_error(Connection& connection, const PieceError& error) {
   context_->log.debug("digest={} peer={} refused piece {}: {}", info_->digest().str(),
                       connection.address().str(), error.index, error.text);
   if (!requests_.erase(connection.id(), error.index)) return;
+  settle_budget();
   ++retries_;
   // It does not have what we believed it had; asking it again would loop.
   if (connection.have().test(error.index)) {
@@ -95,7 +97,7 @@ void Torrent::on_error(Connection& connection, const PieceError& error) {
     connection.have().clear(error.index);
   }
   if (!requests_.requested(error.index) && !receiving_.test(error.index)) picker_.release(error.index);
-  request_more_everywhere();
+  request_more();
 }
 
 void Torrent::on_complete(Connection& connection) {
@@ -106,7 +108,7 @@ void Torrent::on_complete(Connection& connection) {
   for (PieceIndex index = 0; index < info_->piece_count(); ++index) {
     if (connection.have().set(index)) picker_.add_piece(index);
   }
-  request_more(connection);
+  request_more();
 }
 
 Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload payload) {
@@ -119,7 +121,8 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, index);
   auto drained = co_await drain(connection->stream(), payload.length);
   requests_.erase(connection->id(), index);
-  request_more(*connection);
+  settle_budget();
+  request_more();
   co_return drained;
 }
 
@@ -154,11 +157,12 @@ Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PieceIndex ind
   }
   receiving_.clear(index);
   requests_.erase(connection->id(), index);
+  settle_budget();
   ++retries_;
   if (!requests_.requested(index)) picker_.release(index);
   // The connection is about to go, so the piece has to be asked for elsewhere right now.
   connection->close();
-  request_more_everywhere();
+  request_more();
   if (!sum) co_return propagate(sum);
   co_return fail(Errc::corrupt, "piece {} has sum {:08x} instead of {:08x}", index, *sum,
                  info_->piece_sum(index));
@@ -173,6 +177,8 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
   connection.received += size;
   connection.snubbed = false;
   connection.last_useful = now;
+  connection.times.arrived(now);
+  context_->budget.arrived(size, now);
   last_piece_ = now;
   (connection.origin() ? from_origins_ : from_peers_) += size;
   by_address_[fmt::format("{}/{}", connection.origin() ? "origin" : "peer", connection.address().str())] +=
@@ -181,30 +187,13 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
     const auto other = peers_.find(asked);
     if (other != peers_.end() && asked != connection.id()) other->second->send(CancelPiece{index});
   }
+  settle_budget();
   for (const auto& [id, peer] : peers_) {
-    if (!peer->origin() && !peer->have().test(index)) peer->send(AnnouncePiece{index});
+    // An origin that shows only part of what it has wants to know who has what.
+    if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) peer->send(AnnouncePiece{index});
   }
   progress_.notify_all();
-  request_more(connection);
-}
-
-void Torrent::request_more(Connection& connection) {
-  if (complete_ || failure_ || connection.closed() || connection.snubbed) return;
-  const auto& options = context_->options;
-  const auto limit = connection.origin() ? options.origin_pipeline_limit : options.pipeline_limit;
-  const auto now = context_->clock.now();
-  while (requests_.outstanding(connection.id()) < limit) {
-    auto piece = picker_.pick(connection.have(), context_->random.next());
-    if (!piece) piece = requests_.overdue_for(connection.id(), connection.have(), now, endgame_age);
-    if (!piece) return;
-    requests_.add(connection.id(), *piece, now);
-    picker_.mark_requested(*piece);
-    connection.send(PieceRequest{*piece, 0, static_cast<uint32_t>(info_->piece_size(*piece))});
-  }
-}
-
-void Torrent::request_more_everywhere() {
-  for (const auto& [id, connection] : peers_) request_more(*connection);
+  request_more();
 }
 
 /// The peer will not answer: what nobody else is asked for becomes free for the others.
@@ -213,6 +202,7 @@ void Torrent::release_requests(const PeerId& peer) {
     ++retries_;
     if (!receiving_.test(index)) picker_.release(index);
   }
+  settle_budget();
 }
 
 }  // namespace krakend::p2p

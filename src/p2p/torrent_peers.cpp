@@ -92,7 +92,7 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   // One timer for both directions: a peer that neither reads nor answers is cut off.
   auto deadline =
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
-  const auto frame = encode_frame(own_handshake(true));
+  const auto frame = encode_frame(own_handshake(true, have_));
   auto written = co_await stream->write(std::as_bytes(std::span(frame)));
   if (!written) co_return propagate(written);
   auto reply = co_await read_message(*stream);
@@ -111,9 +111,9 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   co_return Result<void>{};
 }
 
-Handshake Torrent::own_handshake(bool opener) const {
-  Handshake handshake{
-      info_->info_hash(), info_->digest(), context_->self.peer_id, have_, opener ? ns_ : "", {}};
+Handshake Torrent::own_handshake(bool opener, Bitfield shown) const {
+  Handshake handshake{info_->info_hash(), info_->digest(),   context_->self.peer_id,
+                      std::move(shown),   opener ? ns_ : "", {}};
   for (const auto& [id, connection] : peers_) handshake.neighbours.push_back(id);
   return handshake;
 }
@@ -142,14 +142,18 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   if (peers_.size() >= context_->options.max_open_conn) co_return refuse("full");
   auto deadline =
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
-  const auto frame = encode_frame(own_handshake(false));
-  const auto had = have_;
+  const auto id = peer.peer_id;
+  const auto had = super_seeding() ? seeder_->add_peer(id, peer.have) : have_;
+  const auto frame = encode_frame(own_handshake(false, had));
   auto written = co_await stream->write(std::as_bytes(std::span(frame)));
   deadline.cancel();
-  if (!written || failure_ || peers_.contains(peer.peer_id)) co_return;
-  const auto id = peer.peer_id;
+  if (!written || failure_ || peers_.contains(id)) {
+    if (super_seeding() && !peers_.contains(id)) show(seeder_->remove_peer(id));
+    co_return;
+  }
   const auto known = known_origins_.find(id);
   add_connection(stream, std::move(peer), known != known_origins_.end() && known->second, false);
+  if (super_seeding()) co_return;
   // Pieces that arrived while the reply was on its way.
   for (PieceIndex index = 0; index < have_.size(); ++index) {
     if (have_.test(index) && !had.test(index)) peers_.at(id)->send(AnnouncePiece{index});
@@ -172,12 +176,13 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     sender->last_useful = self->context_->clock.now();
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
     if (sender->have().set(index)) self->picker_.add_piece(index);
+    if (self->super_seeding()) self->show(self->seeder_->took(sender->id(), index, true));
   };
   const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
   Connection::Payload payload{file_, info_, may_send, on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
-  request_more(*connection);
+  request_more();
 }
 
 void Torrent::drop_connection(const ConnectionPtr& connection) {
@@ -187,20 +192,23 @@ void Torrent::drop_connection(const ConnectionPtr& connection) {
   peers_.erase(found);
   picker_.remove_peer(connection->have());
   release_requests(connection->id());
+  if (super_seeding()) show(seeder_->remove_peer(connection->id()));
   last_used_ = context_->clock.now();
   if (complete_ || failure_) return;
   if (!backoff_.is_faulty(connection->id(), last_used_)) backoff_.refused(connection->id(), last_used_);
-  request_more_everywhere();
+  request_more();
   if (peers_.empty()) starved_.notify_all();
 }
 
 /// Looks after what no message tells: peers gone silent, endgame, and a download that gets nowhere.
 Task<> Torrent::watch_loop(std::shared_ptr<Torrent> self) {
-  while (!self->complete_ && !self->failure_ && !self->have_.all()) {
+  for (unsigned round = 1; !self->complete_ && !self->failure_ && !self->have_.all(); ++round) {
     co_await self->context_->clock.sleep(watch_interval);
     const auto now = self->context_->clock.now();
-    for (const auto& [id, connection] : std::map(self->peers_)) self->check_stalled(connection, now);
-    self->request_more_everywhere();
+    if (round % watches_per_check == 0) {
+      for (const auto& [id, connection] : std::map(self->peers_)) self->check_stalled(connection, now);
+    }
+    self->request_more();
     if (now - self->last_piece_ > self->context_->options.leecher_tti) {
       self->fail_with(
           Error{Errc::timeout, fmt::format("blob {}: no piece for {:.0f} s", self->info_->digest().str(),
@@ -215,7 +223,10 @@ void Torrent::check_stalled(const ConnectionPtr& connection, TimePoint now) {
     connection->seen_bytes = bytes;
     connection->last_progress = now;
   }
-  const auto limit = context_->options.stall_timeout;
+  // A peer that has been fast is missed sooner; a slow one has its time.
+  const double piece_time = connection->times.seconds().value_or(typical_piece_time());
+  const auto deadline = request_deadline(piece_time, context_->budget.outstanding(), context_->budget.rate());
+  const auto limit = std::min(context_->options.stall_timeout, deadline);
   if (connection->snubbed) {
     if (now - connection->last_progress > 3 * limit) drop_connection(connection);
     return;
@@ -231,6 +242,14 @@ void Torrent::check_stalled(const ConnectionPtr& connection, TimePoint now) {
   }
   connection->snubbed = true;
   release_requests(connection->id());
+  request_more();
+}
+
+void Torrent::show(const std::vector<SuperSeeder::Shown>& shown) {
+  for (const auto& [peer, piece] : shown) {
+    const auto found = peers_.find(peer);
+    if (found != peers_.end()) found->second->send(AnnouncePiece{piece});
+  }
 }
 
 }  // namespace krakend::p2p

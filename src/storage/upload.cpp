@@ -10,6 +10,8 @@ namespace krakend::storage {
 namespace {
 
 constexpr uint64_t default_piece_length = 4 * MiB;
+/// The disk begins to write what an upload has got in steps of this.
+constexpr uint64_t sync_step = 8 * MiB;
 
 }  // namespace
 
@@ -79,7 +81,8 @@ io::FilePtr Upload::file() const {
 std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
   class Writer final : public io::ByteSink {
    public:
-    Writer(std::shared_ptr<State> state, uint64_t offset) : state_(std::move(state)), offset_(offset) {}
+    Writer(std::shared_ptr<State> state, uint64_t offset)
+        : state_(std::move(state)), offset_(offset), begun_(offset) {}
     Result<void> write(std::span<const std::byte> data) override {
       if (auto written = state_->file->write_at(offset_, data); !written) return written;
       if (offset_ == state_->hashed && !state_->stale)
@@ -88,12 +91,18 @@ std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
         state_->stale = true;
       offset_ += data.size();
       if (offset_ > state_->size) state_->size = offset_;
+      // The disk works while the rest arrives.
+      if (offset_ - begun_ >= sync_step) {
+        state_->file->begin_sync(begun_, offset_ - begun_);
+        begun_ = offset_;
+      }
       return {};
     }
 
    private:
     std::shared_ptr<State> state_;
     uint64_t offset_;
+    uint64_t begun_;  ///< the disk has been told of what lies before
   };
   return std::make_unique<Writer>(state_, offset);
 }

@@ -27,6 +27,8 @@ class File {
   /// Reserves `size` bytes of disk and makes the file that long; no_space when they are not there.
   virtual Result<void> allocate(uint64_t size) = 0;
   virtual Result<void> truncate(uint64_t size) = 0;
+  /// Begins to write this part to the disk, so that a later sync() has less to do. Nothing is promised.
+  virtual void begin_sync(uint64_t /*offset*/, uint64_t /*length*/) {}
   /// Data and metadata durable.
   virtual Result<void> sync() = 0;
   virtual Result<uint64_t> size() = 0;

@@ -40,9 +40,12 @@ struct EngineOptions {
   /// How long a pair that failed is left alone (connstate.blacklist_duration).
   Duration blacklist_duration = 30s;
   Duration handshake_timeout = 5s;
-  /// Outstanding piece requests to an agent and to an origin (dispatch.*).
+  /// Outstanding piece requests to an agent and to an origin (dispatch.*), at most: where there are several
+  /// to ask, each has one or two.
   unsigned pipeline_limit = 3;
   unsigned origin_pipeline_limit = 5;
+  /// Origins show each peer a few pieces at a time, so that different ones leave them.
+  bool super_seeding = true;
   /// A requested piece of which no byte arrives for this long is asked for elsewhere and the peer is dropped.
   Duration stall_timeout = 2s;
   /// An incomplete torrent without progress fails its readers after this.
@@ -139,9 +142,12 @@ class Engine {
   std::shared_ptr<Impl> impl_;
 };
 
-/// The body of PATCH /x/config/scheduler: Go field names, durations in nanoseconds. What it does not name has
-/// its default (contract http-api §7.7). invalid_argument.
-Result<EngineOptions> parse_engine_options(std::string_view json);
+/// The body of PATCH /x/config/scheduler: Go field names, durations in nanoseconds. What it does not name is
+/// as in `defaults` (contract http-api §7.7). invalid_argument.
+Result<EngineOptions> parse_engine_options(std::string_view json, EngineOptions defaults);
+
+/// Defaults of an origin: it feeds many, one piece each.
+EngineOptions origin_engine_options();
 
 /// JSON of GET /x/torrents.
 std::string torrents_json(const std::vector<TorrentStatus>& torrents);

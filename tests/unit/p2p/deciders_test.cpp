@@ -2,9 +2,13 @@
 #include <random>
 #include <set>
 
+#include "krakend/core/units.h"
 #include "p2p/peer_backoff.h"
 #include "p2p/piece_picker.h"
+#include "p2p/request_budget.h"
 #include "p2p/request_table.h"
+#include "p2p/source_chooser.h"
+#include "p2p/super_seeder.h"
 #include "support/catch.h"
 
 using namespace krakend;
@@ -104,4 +108,153 @@ TEST_CASE("refusals pause shortly and grow, faults blacklist") {
   CHECK(backoff.allowed(peer(2), now + 30s));
   backoff.succeeded(peer(1));
   CHECK(backoff.allowed(peer(1), now));
+}
+
+TEST_CASE("budget: what may be outstanding follows the rate, and two requests always may") {
+  RequestBudget budget;
+  const uint64_t piece = 4 * MiB;
+  for (int i = 0; i < 8; ++i) {
+    CHECK(budget.allows(piece));
+    budget.requested(piece);
+  }
+  CHECK_FALSE(budget.allows(piece));
+  budget.ended(piece);
+  CHECK(budget.allows(piece));
+
+  // 25 MB/s: a tenth of a second is less than a piece.
+  TimePoint now{1h};
+  for (int i = 0; i < 100; ++i) budget.arrived(250'000, now += 10ms);
+  CHECK(budget.rate() > 20e6);
+  CHECK(budget.rate() < 30e6);
+  CHECK(budget.limit() < piece);
+  for (int i = 0; i < 7; ++i) budget.ended(piece);
+  CHECK(budget.outstanding() == 0);
+  CHECK(budget.allows(piece));
+  budget.requested(piece);
+  CHECK(budget.allows(piece));
+  budget.requested(piece);
+  CHECK_FALSE(budget.allows(piece));
+
+  // A pause shorter than the memory does not shrink it, a long one makes it begin anew.
+  const uint64_t before = budget.limit();
+  budget.arrived(1, now += 1s);
+  CHECK(budget.limit() == before);
+}
+
+TEST_CASE("sources: the one that is expected to deliver first, of those that were drawn") {
+  CHECK_FALSE(choose_source({}, 7));
+  const std::vector<SourceState> sources{{10, 0, 0.5, 0}, {11, 0, 0.1, 0}, {12, 1, 0.1, 0.9}};
+  CHECK(expected_wait(sources[0]) == 0.5);
+  CHECK(expected_wait(sources[2]) == 1.8);
+  std::set<size_t> chosen;
+  std::mt19937_64 random(1);
+  std::map<size_t, int> times;
+  for (int i = 0; i < 1000; ++i) ++times[*choose_source(sources, random())];
+  CHECK(times[11] > 600);
+  CHECK(times[12] < 100);
+  CHECK(times[10] + times[11] + times[12] == 1000);
+}
+
+TEST_CASE("sources: a peer's time for a piece is smoothed") {
+  PieceTimes times;
+  TimePoint now{1h};
+  CHECK_FALSE(times.seconds());
+  times.began(now);
+  times.arrived(now += 1s);
+  CHECK(*times.seconds() == 1.0);
+  times.arrived(now += 100ms);
+  CHECK(*times.seconds() > 0.1);
+  CHECK(*times.seconds() < 1.0);
+  for (int i = 0; i < 30; ++i) times.arrived(now += 100ms);
+  CHECK(*times.seconds() < 0.11);
+}
+
+TEST_CASE("sources: a deadline is at least a second and follows what peer and link can do") {
+  CHECK(request_deadline(0.01, 0, 0) == 1s);
+  CHECK(request_deadline(1.9, 0, 0) == 6s);
+  CHECK(request_deadline(0.9, 100 * MiB, 100.0 * MiB) == 6s);
+  CHECK(request_deadline(1000, 0, 0) == 1min);
+}
+
+namespace {
+
+Bitfield shown_to(SuperSeeder& seeder, uint8_t number, uint32_t pieces) {
+  return seeder.add_peer(peer(number), Bitfield(pieces));
+}
+
+}  // namespace
+
+TEST_CASE("super-seeding: a lone peer sees everything, many see different pieces") {
+  SuperSeeder seeder(100);
+  CHECK(shown_to(seeder, 1, 100).all());
+  (void)seeder.remove_peer(peer(1));
+  SuperSeeder crowd(100);
+  std::map<uint8_t, Bitfield> seen;
+  for (uint8_t number = 1; number <= 40; ++number) seen[number] = shown_to(crowd, number, 100);
+  // Those that came when there were many are shown one each, and none of it twice while there is something
+  // new.
+  std::set<PieceIndex> late;
+  for (uint8_t number = 33; number <= 40; ++number) {
+    CHECK(seen[number].count() == 1);
+    for (PieceIndex piece = 0; piece < 100; ++piece) {
+      if (seen[number].test(piece)) late.insert(piece);
+    }
+  }
+}
+
+TEST_CASE("super-seeding: whoever takes what it was shown is shown something else, until it has all") {
+  constexpr uint32_t pieces = 50;
+  SuperSeeder seeder(pieces);
+  std::mt19937_64 random(3);
+  std::map<PeerId, std::set<PieceIndex>> open;
+  std::map<PeerId, Bitfield> have;
+  std::vector<unsigned> given(pieces, 0);
+  for (uint8_t number = 1; number <= 8; ++number) {
+    const Bitfield shown = shown_to(seeder, number, pieces);
+    have[peer(number)] = Bitfield(pieces);
+    for (PieceIndex piece = 0; piece < pieces; ++piece) {
+      if (shown.test(piece)) open[peer(number)].insert(piece);
+    }
+  }
+  const auto take = [&](const PeerId& who, PieceIndex piece, bool from_here) {
+    have[who].set(piece);
+    open[who].erase(piece);
+    if (from_here) ++given[piece];
+    for (const auto& [other, more] : seeder.took(who, piece, from_here)) {
+      CHECK_FALSE(have[other].test(more));
+      CHECK(open[other].insert(more).second);
+    }
+  };
+  // Everybody takes what it is shown, and gets from the others what these have, but slowly.
+  for (int step = 0; step < 5000; ++step) {
+    const PeerId who = peer(static_cast<uint8_t>(1 + random() % 8));
+    if (have[who].all()) continue;
+    REQUIRE_FALSE(open[who].empty());
+    if (random() % 2 == 0) {
+      take(who, *open[who].begin(), true);
+    } else {
+      const PeerId from = peer(static_cast<uint8_t>(1 + random() % 8));
+      for (PieceIndex piece = 0; piece < pieces; ++piece) {
+        if (have[from].test(piece) && !have[who].test(piece)) {
+          take(who, piece, false);
+          break;
+        }
+      }
+    }
+  }
+  for (const auto& [who, field] : have) CHECK(field.all());
+  for (const unsigned count : given) CHECK(count >= 1);
+}
+
+TEST_CASE("super-seeding: when the others go, the one that is left sees everything") {
+  SuperSeeder seeder(60);
+  for (uint8_t number = 1; number <= 20; ++number) (void)shown_to(seeder, number, 60);
+  const Bitfield first = shown_to(seeder, 21, 60);
+  std::set<PieceIndex> more;
+  for (uint8_t number = 1; number <= 20; ++number) {
+    for (const auto& [who, piece] : seeder.remove_peer(peer(number))) {
+      if (who == peer(21)) CHECK(more.insert(piece).second);
+    }
+  }
+  CHECK(first.count() + more.size() == 60);
 }

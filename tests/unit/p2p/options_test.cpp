@@ -9,7 +9,8 @@ TEST_CASE("scheduler options as the reference's reload tool sends them") {
       R"({"SeederTTI": 60000000000, "ConnTTI": 0, "Unknown": {"x": 1},
           "ConnState": {"MaxOpenConnectionsPerTorrent": 7, "BlacklistDuration": 1000000000},
           "Conn": {"HandshakeTimeout": 2000000000, "SenderBufferSize": 10},
-          "Dispatch": {"AgentPipelineLimit": 4, "OriginPipelineLimit": 6}})");
+          "Dispatch": {"AgentPipelineLimit": 4, "OriginPipelineLimit": 6}})",
+      {});
   REQUIRE(options);
   CHECK(options->seeder_tti == 1min);
   CHECK(options->conn_tti == p2p::EngineOptions{}.conn_tti);
@@ -26,7 +27,7 @@ TEST_CASE("scheduler options that cannot be read") {
   for (const char* body : {"", "[]", "{\"SeederTTI\": \"5m\"}", "{\"ConnTTI\": -1}",
                            "{\"Dispatch\": {\"AgentPipelineLimit\": 1.5}}"}) {
     INFO(body);
-    CHECK_FALSE(p2p::parse_engine_options(body));
+    CHECK_FALSE(p2p::parse_engine_options(body, {}));
   }
 }
 

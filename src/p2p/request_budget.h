@@ -1,0 +1,53 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "krakend/core/time.h"
+#include "krakend/core/units.h"
+
+namespace krakend::p2p {
+
+/// How many bytes one process may have asked for and not got, over all torrents: about what arrives in a
+/// tenth of a second. More would only lie in queues of senders that others could use. Pure: time is an
+/// argument.
+class RequestBudget {
+ public:
+  static constexpr uint64_t at_first = 32 * MiB;
+  static constexpr uint64_t most = 128 * MiB;
+  static constexpr double seconds_of_rate = 0.11;
+  /// The fastest of the last windows counts: one that lacked requests must not shrink the budget.
+  static constexpr Duration window = 250ms;
+
+  /// Whether another request of that size may be sent. Two always may.
+  bool allows(uint64_t bytes) const { return requests_ < 2 || outstanding_ + bytes <= limit(); }
+  void requested(uint64_t bytes) {
+    outstanding_ += bytes;
+    ++requests_;
+  }
+  /// The request is answered, or given up.
+  void ended(uint64_t bytes) {
+    outstanding_ -= std::min(outstanding_, bytes);
+    requests_ -= requests_ > 0 ? 1 : 0;
+  }
+  void arrived(uint64_t bytes, TimePoint now);
+
+  uint64_t outstanding() const { return outstanding_; }
+  /// Bytes a second; 0 while it is not known.
+  double rate() const { return rate_; }
+  uint64_t limit() const {
+    if (rate_ <= 0) return at_first;
+    return std::min(most, static_cast<uint64_t>(rate_ * seconds_of_rate));
+  }
+
+ private:
+  uint64_t outstanding_ = 0;
+  uint64_t requests_ = 0;
+  std::array<uint64_t, 8> windows_{};
+  size_t at_ = 0;
+  TimePoint window_start_{};
+  double rate_ = 0;
+};
+
+}  // namespace krakend::p2p

@@ -1,0 +1,80 @@
+#include "p2p/super_seeder.h"
+
+#include <limits>
+#include <optional>
+
+namespace krakend::p2p {
+
+uint32_t SuperSeeder::shown_at_a_time(size_t peers) {
+  // Enough that the link is busy whatever the number of peers; one each when they are many.
+  constexpr uint32_t in_sum = 32;
+  if (peers <= 1) return std::numeric_limits<uint32_t>::max();
+  return std::max<uint32_t>(1, in_sum / static_cast<uint32_t>(peers));
+}
+
+Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have) {
+  (void)remove_peer(id);
+  Peer& peer = peers_[id];
+  peer.have = have;
+  peer.shown = have;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) copies_[piece] += have.test(piece) ? 1 : 0;
+  std::vector<Shown> shown;
+  show_more(id, peer, shown);
+  return peer.shown;
+}
+
+std::vector<SuperSeeder::Shown> SuperSeeder::remove_peer(const PeerId& id) {
+  std::vector<Shown> out;
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return out;
+  const Peer& gone = found->second;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece)
+    copies_[piece] -= gone.shown.test(piece) ? 1 : 0;
+  peers_.erase(found);
+  for (auto& [other, peer] : peers_) show_more(other, peer, out);
+  return out;
+}
+
+std::vector<SuperSeeder::Shown> SuperSeeder::took(const PeerId& id, PieceIndex piece, bool from_here) {
+  std::vector<Shown> out;
+  if (from_here && given_.at(piece)++ == 0) --never_given_;
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return out;
+  Peer& peer = found->second;
+  if (!peer.have.set(piece)) return out;
+  if (peer.shown.set(piece))
+    ++copies_[piece];
+  else
+    --peer.open;
+  show_more(id, peer, out);
+  return out;
+}
+
+void SuperSeeder::show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
+  while (peer.open < wanted() && show_best(id, peer, out)) {
+  }
+}
+
+/// Once everything has left, the peers have it from each other, and are helped out one by one.
+uint32_t SuperSeeder::wanted() const {
+  const uint32_t at_a_time = shown_at_a_time(peers_.size());
+  return never_given_ == 0 && peers_.size() > 1 ? 1 : at_a_time;
+}
+
+bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
+  std::optional<PieceIndex> best;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
+    if (peer.shown.test(piece)) continue;
+    const auto rank = [this](PieceIndex of) { return std::pair(given_[of] > 0, copies_[of]); };
+    if (!best || rank(piece) < rank(*best)) best = piece;
+    if (rank(*best) == std::pair(false, uint32_t{0})) break;  // there is no better one
+  }
+  if (!best) return false;
+  peer.shown.set(*best);
+  ++peer.open;
+  ++copies_[*best];
+  out.push_back({id, *best});
+  return true;
+}
+
+}  // namespace krakend::p2p

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "krakend/core/bitfield.h"
+#include "krakend/core/ids.h"
+#include "krakend/core/metainfo.h"
+
+namespace krakend::p2p {
+
+/// What an origin shows of a blob to each of its peers: a few pieces at a time that nobody was given yet,
+/// then those that the fewest have, lowest index first. So different pieces leave it, each about once, and
+/// the peers get the rest from each other. On the wire it is an incomplete bitfield that grows by
+/// ANNOUNCE_PIECE, which a reference peer understands as well. A lone peer is shown everything. Pure: no
+/// clock, no I/O.
+class SuperSeeder {
+ public:
+  explicit SuperSeeder(uint32_t pieces) : given_(pieces, 0), copies_(pieces, 0), never_given_(pieces) {}
+
+  struct Shown {
+    PeerId peer;
+    PieceIndex piece;
+  };
+  /// A peer that has these pieces; returns the bitfield to greet it with.
+  Bitfield add_peer(const PeerId& peer, const Bitfield& have);
+  /// Returns what others are to be shown now.
+  std::vector<Shown> remove_peer(const PeerId& peer);
+  /// The peer was sent the piece, or says that it has it; returns what it is to be shown now.
+  std::vector<Shown> took(const PeerId& peer, PieceIndex piece, bool from_here);
+
+  /// Pieces shown to each of so many peers that they do not have yet.
+  static uint32_t shown_at_a_time(size_t peers);
+
+ private:
+  struct Peer {
+    Bitfield have;
+    Bitfield shown;
+    uint32_t open = 0;  ///< shown, and not taken yet
+  };
+  uint32_t wanted() const;
+  /// Shows the peer more, up to what it should see; appends that to `out`.
+  void show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out);
+  bool show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out);
+
+  std::map<PeerId, Peer> peers_;
+  std::vector<uint32_t> given_;   ///< times each piece was sent from here
+  std::vector<uint32_t> copies_;  ///< peers that have it, or are shown it
+  uint32_t never_given_ = 0;      ///< pieces
+};
+
+}  // namespace krakend::p2p
