@@ -99,13 +99,26 @@ Task<Result<void>> BlobRefresher::wait_for(FetchPtr fetch) {
 
 Task<> BlobRefresher::run(FetchPtr fetch, Source source, Digest digest, uint64_t size) {
   const uint64_t piece_length = piece_length_for(piece_lengths_, size);
-  const bool from_backend = source.copy.host.empty();
+  // One owner gets it from the backend for all: this one follows it, and helps itself where that fails.
+  const std::string first = services_.replicator.first_owner(digest);
+  bool from_backend = source.copy.host.empty();
+  Result<void> followed = fail(Errc::unavailable, "not asked");
+  if (from_backend && !first.empty()) {
+    log_.info("fetching {} ({} bytes) from the backend through origin {}", digest.str(), size, first);
+    const Replicator::Copy through{first, size};
+    followed = co_await services_.replicator.fetch(through, source.ns, digest, piece_length);
+    if (!followed) log_.info("origin {} does not give {}: {}", first, digest.str(), followed.error().message);
+  }
   const std::string where = from_backend ? "the backend" : "origin " + source.copy.host;
-  log_.info("fetching {} ({} bytes) from {}", digest.str(), size, where);
-  if (from_backend)
+  if (!followed) log_.info("fetching {} ({} bytes) from {}", digest.str(), size, where);
+  if (followed) {
+    fetch->outcome = followed;
+    from_backend = false;
+  } else if (from_backend) {
     fetch->outcome = co_await download(fetch, source.backend, digest, piece_length);
-  else
+  } else {
     fetch->outcome = co_await services_.replicator.fetch(source.copy, source.ns, digest, piece_length);
+  }
   fetch->done = true;
   fetches_.erase(digest);
   fetch->ended.notify_all();
@@ -116,7 +129,7 @@ Task<> BlobRefresher::run(FetchPtr fetch, Source source, Digest digest, uint64_t
     remember_failure(digest, fetch->outcome.error());
     co_return;
   }
-  log_.info("fetched {} from {}", digest.str(), where);
+  log_.info("fetched {} from {}", digest.str(), followed ? "origin " + first : where);
   if (from_backend && source.share) co_await services_.replicator.transfer(digest);
 }
 

@@ -28,6 +28,11 @@ std::vector<std::string> Replicator::others(const Digest& digest) const {
   return hosts;
 }
 
+std::string Replicator::first_owner(const Digest& digest) const {
+  const std::string first = services_.ring.locations(digest).front();
+  return first == self_ ? std::string() : first;
+}
+
 Task<> Replicator::duplicate(std::string ns, Digest digest) {
   std::vector<std::string> hosts = others(digest);
   if (hosts.empty()) co_return;

@@ -43,6 +43,8 @@ class Replicator {
     uint64_t size = 0;
   };
   Task<Result<Copy>> find(std::string ns, Digest digest);
+  /// The owner that gets the blob from the backend for all of them; empty when it is this origin.
+  std::string first_owner(const Digest& digest) const;
   /// Gets the blob from that owner into the store.
   Task<Result<void>> fetch(Copy copy, std::string ns, Digest digest, uint64_t piece_length);
 

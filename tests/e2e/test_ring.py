@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import shutil
+import threading
 import time
 
 from ring_of_three import ADDRESSES, KIB, ring  # noqa: F401
@@ -52,3 +54,34 @@ def test_a_blob_that_is_not_written_back_comes_from_its_other_owner(ring):  # no
         assert time.monotonic() < limit, ring.origins[second].log[-5:]
         time.sleep(0.2)
     assert path.read_bytes() == data
+
+
+def test_a_blob_that_only_the_backend_has_is_fetched_from_it_once(ring):  # noqa: F811
+    """However many ask, and whichever origin they ask."""
+    digest, data = ring.push(3000 * KIB)
+    ring.await_copies([digest])
+    path = ring.folder / "backend/docker/registry/v2/blobs/sha256" / digest[7:9] / digest[7:] / "data"
+    limit = time.monotonic() + 60
+    while not path.exists() or ring.holders(digest):
+        assert time.monotonic() < limit
+        for origin in ring.origins:
+            origin.request("origin blobserver", "DELETE", f"/internal/blobs/{digest}")
+        time.sleep(0.1)
+
+    def get(origin, bodies):
+        while True:
+            status, _, body = origin.request("origin blobserver", "GET", f"/namespace/TODO/blobs/{digest}")
+            if status != 202:
+                bodies.append((status, body))
+                return
+            time.sleep(0.05)
+
+    bodies = []
+    askers = [threading.Thread(target=get, args=(origin, bodies)) for origin in ring.origins * 3]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert bodies == [(200, data)] * 9
+    fetched = [line for origin in ring.origins for line in origin.log if re.search(f"fetched {digest} from the backend", line)]
+    assert len(fetched) == 1, fetched
