@@ -157,8 +157,13 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.accept("scheduler", {"conn_ttl", "preemption_interval", "emit_stats_interval", "disable_preemption",
                              "probe_timeout", "connstate.max_mutual_conn", "connstate.disable_blacklist",
                              "conn.sender_buffer_size", "conn.receiver_buffer_size"});
-  table.accept("scheduler.conn.bandwidth",
-               {"enable", "egress_bits_per_sec", "ingress_bits_per_sec", "token_size"});
+  table.key("scheduler.conn.bandwidth.enable", engine.limit_bandwidth,
+            "pieces are sent and received at these rates at most");
+  table.key("scheduler.conn.bandwidth.egress_bits_per_sec", engine.egress_bits_per_sec,
+            "all pieces together that are sent", "bits a second");
+  table.key("scheduler.conn.bandwidth.ingress_bits_per_sec", engine.ingress_bits_per_sec,
+            "all pieces together that are received", "bits a second");
+  table.accept("scheduler.conn.bandwidth", {"token_size"});
   table.accept("scheduler.dispatch", {"piece_request_min_timeout", "piece_request_timeout_per_mb",
                                       "piece_request_policy", "endgame_threshold", "disable_endgame"});
   accept_log(table, "scheduler.torrentlog");

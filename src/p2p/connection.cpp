@@ -50,7 +50,7 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
       self->pieces_.pop_front();
       const bool good = co_await payload.may_send(index);
       if (!good) break;
-      if (!co_await self->write_piece(index, payload.file, *payload.info)) break;
+      if (!co_await self->write_piece(index, payload)) break;
       self->sent += payload.info->piece_size(index);
       payload.sent(index);
     } else {
@@ -67,12 +67,19 @@ Task<bool> Connection::write_control() {
   co_return written.has_value();
 }
 
-Task<bool> Connection::write_piece(PieceIndex index, const io::FilePtr& file, const MetaInfo& info) {
+Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
+  const MetaInfo& info = *payload.info;
   const auto length = info.piece_size(index);
   const auto header = encode_frame(PiecePayload{index, 0, static_cast<uint32_t>(length)});
   auto written = co_await stream_->write(as_bytes(header), true);
   if (!written) co_return false;
-  written = co_await stream_->send_file(file, info.piece_offset(index), length);
+  const uint64_t begin = info.piece_offset(index);
+  const uint64_t step = payload.egress->limited() ? Bandwidth::quantum : length;
+  for (uint64_t at = 0; written && at < length; at += step) {
+    const uint64_t part = std::min(step, length - at);
+    co_await payload.egress->acquire(part);
+    written = co_await stream_->send_file(payload.file, begin + at, part);
+  }
   co_return written.has_value();
 }
 

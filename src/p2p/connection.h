@@ -10,6 +10,7 @@
 #include "krakend/core/units.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/net.h"
+#include "p2p/bandwidth.h"
 #include "p2p/message.h"
 #include "p2p/source_chooser.h"
 
@@ -47,6 +48,7 @@ class Connection {
   struct Payload {
     io::FilePtr file;
     std::shared_ptr<const MetaInfo> info;
+    Bandwidth* egress = nullptr;  ///< outlives the connection
     /// Asked before each payload; when it says no the connection closes.
     std::function<Task<bool>(PieceIndex)> may_send;
     /// Told after each payload.
@@ -67,7 +69,7 @@ class Connection {
 
  private:
   Task<bool> write_control();
-  Task<bool> write_piece(PieceIndex index, const io::FilePtr& file, const MetaInfo& info);
+  Task<bool> write_piece(PieceIndex index, const Payload& payload);
 
   io::StreamPtr stream_;
   Handshake peer_;

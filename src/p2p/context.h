@@ -2,6 +2,7 @@
 
 #include "krakend/io/task_group.h"
 #include "krakend/p2p/engine.h"
+#include "p2p/bandwidth.h"
 #include "p2p/request_budget.h"
 
 namespace krakend::p2p {
@@ -18,8 +19,19 @@ struct Context {
         self(std::move(own)),
         options(opts),
         tracker(t),
+        egress(s.clock),
+        ingress(s.clock),
         log(std::move(l)),
-        tasks(s.loop, log) {}
+        tasks(s.loop, log) {
+    configure(opts);
+  }
+
+  void configure(EngineOptions opts) {
+    options = opts;
+    constexpr uint64_t bits = 8;
+    egress.set_rate(opts.limit_bandwidth ? std::max(opts.egress_bits_per_sec / bits, uint64_t{1}) : 0);
+    ingress.set_rate(opts.limit_bandwidth ? std::max(opts.ingress_bits_per_sec / bits, uint64_t{1}) : 0);
+  }
 
   io::Loop& loop;
   io::Clock& clock;
@@ -30,6 +42,8 @@ struct Context {
   EngineOptions options;
   RequestBudget budget;
   Tracker* tracker;  ///< null at an origin
+  Bandwidth egress;
+  Bandwidth ingress;
   Logger log;
   io::TaskGroup tasks;
 };

@@ -11,7 +11,7 @@ Engine::Engine(Services services, EngineSelf self, EngineOptions options, Tracke
 Engine::~Engine() = default;
 
 void Engine::configure(EngineOptions options) {
-  impl_->context->options = options;
+  impl_->context->configure(options);
 }
 
 void Engine::on_miss(Miss miss) {

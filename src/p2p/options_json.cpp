@@ -33,6 +33,23 @@ Result<void> read(const Json& block, const char* name, Duration& target) {
   return {};
 }
 
+Result<void> read(const Json& block, const char* name, uint64_t& target) {
+  const auto found = block.find(name);
+  if (found == block.end()) return {};
+  auto value = number(*found, name);
+  if (!value) return propagate(value);
+  if (*value != 0) target = *value;
+  return {};
+}
+
+Result<void> read(const Json& block, const char* name, bool& target) {
+  const auto found = block.find(name);
+  if (found == block.end()) return {};
+  if (!found->is_boolean()) return fail(Errc::invalid_argument, "{} is neither true nor false", name);
+  target = found->get<bool>();
+  return {};
+}
+
 Json block_of(const Json& document, const char* name) {
   const auto found = document.find(name);
   return found != document.end() && found->is_object() ? *found : Json::object();
@@ -51,6 +68,7 @@ Result<EngineOptions> parse_engine_options(std::string_view json, EngineOptions 
   if (!document.is_object()) return fail(Errc::invalid_argument, "decode body: expected a JSON object");
   const Json connstate = block_of(document, "ConnState");
   const Json conn = block_of(document, "Conn");
+  const Json bandwidth = block_of(conn, "Bandwidth");
   const Json dispatch = block_of(document, "Dispatch");
   for (const auto& done :
        {read(document, "SeederTTI", options.seeder_tti), read(document, "LeecherTTI", options.leecher_tti),
@@ -58,6 +76,9 @@ Result<EngineOptions> parse_engine_options(std::string_view json, EngineOptions 
         read(connstate, "MaxOpenConnectionsPerTorrent", options.max_open_conn),
         read(connstate, "BlacklistDuration", options.blacklist_duration),
         read(conn, "HandshakeTimeout", options.handshake_timeout),
+        read(bandwidth, "Enable", options.limit_bandwidth),
+        read(bandwidth, "EgressBitsPerSec", options.egress_bits_per_sec),
+        read(bandwidth, "IngressBitsPerSec", options.ingress_bits_per_sec),
         read(dispatch, "AgentPipelineLimit", options.pipeline_limit),
         read(dispatch, "OriginPipelineLimit", options.origin_pipeline_limit)}) {
     if (!done) return fail(done.error());

@@ -1,6 +1,7 @@
 #include "p2p/piece_picker.h"
 
 #include <bit>
+#include <iterator>
 #include <limits>
 
 namespace krakend::p2p {
@@ -60,15 +61,24 @@ bool PiecePicker::interested(const Bitfield& peer) const {
 }
 
 std::optional<PieceIndex> PiecePicker::pick(const Bitfield& peer, uint64_t draw) const {
-  if (cursor_ && (draw & 1) == 0) {
-    if (auto near = first_from_cursor(peer)) return near;
+  if (!cursors_.empty() && (draw & 1) == 0) {
+    const auto reader = std::next(cursors_.begin(), static_cast<ptrdiff_t>((draw >> 1) % cursors_.size()));
+    if (auto near = first_from(reader->second, peer)) return near;
   }
   return rarest(peer, draw >> 1);
 }
 
-std::optional<PieceIndex> PiecePicker::first_from_cursor(const Bitfield& peer) const {
-  const uint32_t end = std::min(have_.size(), *cursor_ + cursor_window);
-  for (uint32_t index = *cursor_; index < end; ++index) {
+std::optional<PieceIndex> PiecePicker::wanted_by(uint64_t reader) const {
+  const auto found = cursors_.find(reader);
+  if (found == cursors_.end()) return std::nullopt;
+  const PieceIndex at = found->second;
+  if (at >= have_.size() || have_.test(at) || requested_.test(at)) return std::nullopt;
+  return at;
+}
+
+std::optional<PieceIndex> PiecePicker::first_from(PieceIndex cursor, const Bitfield& peer) const {
+  const uint32_t end = std::min(have_.size(), cursor + cursor_window);
+  for (uint32_t index = cursor; index < end; ++index) {
     if (peer.test(index) && !have_.test(index) && !requested_.test(index)) return index;
   }
   return std::nullopt;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace krakend::p2p {
 
 /// Decides which piece to ask a peer for. Pure: no clock, no I/O; randomness is an argument.
 ///
-/// Half of the picks follow the read cursor of the waiting client (the lowest missing piece within a window),
+/// Half of the picks follow the read cursor of a waiting client (the lowest missing piece within a window),
 /// the other half, and all when nobody reads, take the rarest piece among the connected peers with random
 /// ties: what the client needs soonest and what the swarm needs most.
 class PiecePicker {
@@ -32,7 +33,11 @@ class PiecePicker {
   void mark_have(PieceIndex index);
   /// The piece turned out to be wrong: it is missing again.
   void mark_lost(PieceIndex index);
-  void set_cursor(PieceIndex index) { cursor_ = index; }
+  /// Where a reader waits; readers are told apart by a number of the caller's.
+  void set_cursor(uint64_t reader, PieceIndex index) { cursors_[reader] = index; }
+  void drop_cursor(uint64_t reader) { cursors_.erase(reader); }
+  /// The first piece that this reader lacks and that nobody is asked for.
+  std::optional<PieceIndex> wanted_by(uint64_t reader) const;
 
   /// Whether pick() would find anything.
   bool interested(const Bitfield& peer) const;
@@ -42,13 +47,13 @@ class PiecePicker {
 
  private:
   uint64_t candidates(const Bitfield& peer, size_t word) const;
-  std::optional<PieceIndex> first_from_cursor(const Bitfield& peer) const;
+  std::optional<PieceIndex> first_from(PieceIndex cursor, const Bitfield& peer) const;
   std::optional<PieceIndex> rarest(const Bitfield& peer, uint64_t draw) const;
 
   Bitfield have_;
   Bitfield requested_;
   std::vector<uint32_t> availability_;
-  std::optional<PieceIndex> cursor_;
+  std::map<uint64_t, PieceIndex> cursors_;  ///< by reader
 };
 
 }  // namespace krakend::p2p

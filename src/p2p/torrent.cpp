@@ -8,21 +8,34 @@ namespace krakend::p2p {
 class TorrentReader final : public io::Content {
  public:
   explicit TorrentReader(TorrentPtr torrent)
-      : torrent_(std::move(torrent)), generation_(torrent_->generation_), file_(torrent_->file_) {
+      : torrent_(std::move(torrent)),
+        id_(++torrent_->last_reader_),
+        generation_(torrent_->generation_),
+        file_(torrent_->file_) {
     ++torrent_->readers_;
   }
   TorrentReader(const TorrentReader&) = delete;
   TorrentReader& operator=(const TorrentReader&) = delete;
   ~TorrentReader() override {
     --torrent_->readers_;
+    torrent_->picker_.drop_cursor(id_);
+    torrent_->range_readers_.erase(id_);
     torrent_->last_used_ = torrent_->context_->clock.now();
   }
 
   uint64_t size() const override { return torrent_->info_->length(); }
   io::FilePtr file() const override { return file_; }
 
+  std::string_view want_range(uint64_t begin) override {
+    const bool arriving = !torrent_->complete_ && !torrent_->failure_;
+    if (!arriving || begin == 0 || !torrent_->context_->options.serve_unverified_ranges) return {};
+    torrent_->range_readers_.insert(id_);
+    return "crc32";
+  }
+
   Task<Result<uint64_t>> ready(uint64_t offset) override {
     const auto torrent = torrent_;
+    const uint64_t id = id_;
     while (true) {
       if (torrent->failure_) co_return fail(*torrent->failure_);
       if (torrent->generation_ != generation_) {
@@ -30,15 +43,18 @@ class TorrentReader final : public io::Content {
                        torrent->info_->digest().str());
       }
       if (torrent->blob_) co_return co_await torrent->check_for_reader(offset);
-      const auto end = torrent->readable_end();
+      const bool range = torrent->range_readers_.contains(id);
+      const auto end = range ? torrent->checked_end(offset) : torrent->readable_end();
       if (offset < end) co_return end;
-      torrent->picker_.set_cursor(static_cast<PieceIndex>(offset / torrent->info_->piece_length()));
+      torrent->picker_.set_cursor(id, static_cast<PieceIndex>(offset / torrent->info_->piece_length()));
+      if (range) torrent->request_more();
       co_await torrent->progress_.wait();
     }
   }
 
  private:
   TorrentPtr torrent_;
+  uint64_t id_;
   uint64_t generation_;
   io::FilePtr file_;
 };
@@ -123,6 +139,14 @@ uint64_t Torrent::readable_end() const {
   if (complete_) return info_->length();
   const auto limit = info_->length() > holdback ? info_->length() - holdback : 0;
   return std::min(prefix_bytes(), limit);
+}
+
+/// Where the run of pieces ends that are there from the one at `offset` on; `offset` when that one is not.
+uint64_t Torrent::checked_end(uint64_t offset) const {
+  auto index = static_cast<PieceIndex>(offset / info_->piece_length());
+  if (!have_.test(index)) return offset;
+  while (index < have_.size() && have_.test(index)) ++index;
+  return std::min(info_->length(), uint64_t{index} * info_->piece_length());
 }
 
 /// Follows the verified prefix with the SHA-256 until the blob is whole and proven, or the torrent fails.

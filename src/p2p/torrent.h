@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -103,6 +104,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void on_complete(Connection& connection);
   Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);
   Task<Result<void>> store_piece(ConnectionPtr connection, PieceIndex index);
+  Task<Result<uint32_t>> receive_limited(Connection& connection, uint64_t offset, uint64_t length,
+                                         io::ByteSink* tap);
   Task<Result<uint32_t>> receive_piece(Connection& connection, PieceIndex index);
   void piece_arrived(Connection& connection, PieceIndex index);
   void release_requests(const PeerId& peer);
@@ -112,6 +115,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   ConnectionPtr choose_connection(unsigned depth);
   unsigned depth_limit(const Connection& connection) const;
   bool request_from(Connection& connection);
+  /// What a reader of a part waits for and nobody shows: origins have all there is.
+  void request_from_origins();
   void request_duplicates();
   void send_request(Connection& connection, PieceIndex piece);
   /// Tells the process's budget what has changed in the table.
@@ -129,6 +134,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void log_finished() const;
   uint64_t prefix_bytes() const;
   uint64_t readable_end() const;
+  uint64_t checked_end(uint64_t offset) const;
 
   ContextPtr context_;
   std::string ns_;
@@ -157,6 +163,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   io::Condition progress_;  ///< a piece arrived, the hash advanced, completion, failure
   io::Condition starved_;   ///< wakes the announcer early
   size_t readers_ = 0;
+  uint64_t last_reader_ = 0;
+  std::set<uint64_t> range_readers_;  ///< of a part, who do not wait for what lies before it
   TimePoint started_;
   TimePoint finished_;
   TimePoint last_piece_;

@@ -1,8 +1,23 @@
+#include "krakend/core/hash.h"
 #include "krakend/core/hex.h"
 #include "p2p/torrent.h"
 
 namespace krakend::p2p {
 namespace {
+
+/// The sum of a piece that arrives in portions.
+class Summing final : public io::ByteSink {
+ public:
+  explicit Summing(io::ByteSink* next) : next_(next) {}
+  Result<void> write(std::span<const std::byte> data) override {
+    sum = crc32(sum, data);
+    return next_ == nullptr ? Result<void>{} : next_->write(data);
+  }
+  uint32_t sum = 0;
+
+ private:
+  io::ByteSink* next_;
+};
 
 /// Swallows a payload that nobody needs any more.
 Task<Result<void>> drain(io::Stream& stream, uint64_t length) {
@@ -126,12 +141,27 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   co_return drained;
 }
 
+/// In portions where the rate is limited: what is not read yet holds up the sender.
+Task<Result<uint32_t>> Torrent::receive_limited(Connection& connection, uint64_t offset, uint64_t length,
+                                                io::ByteSink* tap) {
+  io::Stream& stream = connection.stream();
+  if (!context_->ingress.limited()) co_return co_await stream.receive_file(file_, offset, length, tap);
+  Summing summing(tap);
+  for (uint64_t at = 0; at < length; at += Bandwidth::quantum) {
+    const uint64_t part = std::min(Bandwidth::quantum, length - at);
+    co_await context_->ingress.acquire(part);
+    auto received = co_await stream.receive_file(file_, offset + at, part, &summing);
+    if (!received) co_return received;
+  }
+  co_return summing.sum;
+}
+
 /// The CRC-32 of what came. A piece that arrives where the hash of the whole stands is hashed on the way,
 /// which saves reading it back.
 Task<Result<uint32_t>> Torrent::receive_piece(Connection& connection, PieceIndex index) {
   const auto offset = info_->piece_offset(index);
   const auto tap = hasher_.lend(offset);
-  auto sum = co_await connection.stream().receive_file(file_, offset, info_->piece_size(index), tap.get());
+  auto sum = co_await receive_limited(connection, offset, info_->piece_size(index), tap.get());
   if (!tap) co_return sum;
   if (sum && *sum == info_->piece_sum(index))
     hasher_.adopt(*tap);

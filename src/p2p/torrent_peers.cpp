@@ -179,7 +179,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     if (self->super_seeding()) self->show(self->seeder_->took(sender->id(), index, true));
   };
   const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
-  Connection::Payload payload{file_, info_, may_send, on_sent};
+  Connection::Payload payload{file_, info_, &context_->egress, may_send, on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
   request_more();

@@ -15,6 +15,7 @@ constexpr size_t compared = 3;
 /// that would run dry. Called when a piece has arrived, when somebody has something new, and now and then.
 void Torrent::request_more() {
   if (complete_ || failure_ || peers_.empty()) return;
+  if (!range_readers_.empty()) request_from_origins();
   unsigned deepest = 2;
   if (peers_.size() < few_sources)
     deepest = std::max(context_->options.pipeline_limit, context_->options.origin_pipeline_limit);
@@ -57,6 +58,19 @@ ConnectionPtr Torrent::choose_connection(unsigned depth) {
   }
   const auto chosen = choose_source(sources, context_->random.next());
   return chosen ? *found[*chosen] : nullptr;
+}
+
+void Torrent::request_from_origins() {
+  for (const uint64_t reader : range_readers_) {
+    const auto piece = picker_.wanted_by(reader);
+    if (!piece || picker_.availability(*piece) > 0) continue;
+    for (const auto& [id, connection] : peers_) {
+      if (!connection->origin() || connection->closed() || connection->snubbed) continue;
+      if (requests_.outstanding(id) >= depth_limit(*connection)) continue;
+      send_request(*connection, *piece);
+      break;
+    }
+  }
 }
 
 bool Torrent::request_from(Connection& connection) {

@@ -72,6 +72,8 @@ http::Response content_response(const http::Request& request, io::ContentPtr con
     return response;
   }
   response.status = 206;
+  const std::string_view verified = content->want_range(range.offset);
+  if (!verified.empty()) response.headers.set("X-Krakend-Verified", std::string(verified));
   response.headers.set("Content-Range",
                        fmt::format("bytes {}-{}/{}", range.offset, range.offset + range.length - 1, size));
   response.body = http::ContentRange{std::move(content), range.offset, range.length};

@@ -186,12 +186,13 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length, boo
     if (auto made = store->disk.make_dirs(io::parent_path(store->cache_entry(expected))); !made) return made;
     return state->write_side_files(expected, piece_length, persist);
   });
+  // Before anybody can see the blob: whoever looks at it knows then that this process has stored it.
+  if (committed) store->trust(expected);
   if (committed) committed = co_await store->publish_together(state->file, state->size, state->dir, expected);
   if (!committed) {
     co_await store->loop.offload([&] { (void)store->disk.remove_all(state->dir); });
     co_return propagate(committed);
   }
-  store->trust(expected);
   co_return store->remember(std::make_shared<Blob::State>(store, expected, state->file, state->size, true));
 }
 

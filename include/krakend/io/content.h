@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "krakend/core/result.h"
 #include "krakend/io/disk.h"
@@ -41,6 +42,9 @@ class Content {
   virtual ~Content() = default;
   virtual uint64_t size() const = 0;
   virtual FilePtr file() const = 0;
+  /// Told before the first ready() that only bytes from `begin` on are wanted, not the whole. How those are
+  /// verified that come before the whole is there ("crc32"); empty: as always.
+  virtual std::string_view want_range(uint64_t /*begin*/) { return {}; }
   /// Waits until the byte at `offset` (< size) may be sent, and tells where the run of bytes that may be sent
   /// ends (> offset). An error is final: the bytes will not come.
   virtual Task<Result<uint64_t>> ready(uint64_t offset) = 0;

@@ -44,6 +44,10 @@ struct EngineOptions {
   /// to ask, each has one or two.
   unsigned pipeline_limit = 3;
   unsigned origin_pipeline_limit = 5;
+  /// conn.bandwidth.*: all pieces together that are sent, and received.
+  bool limit_bandwidth = false;
+  uint64_t egress_bits_per_sec = 200 * 8 * MiB;
+  uint64_t ingress_bits_per_sec = 300 * 8 * MiB;
   /// Origins show each peer a few pieces at a time, so that different ones leave them.
   bool super_seeding = true;
   /// A requested piece of which no byte arrives for this long is asked for elsewhere and the peer is dropped.
@@ -53,6 +57,9 @@ struct EngineOptions {
   Duration seeder_tti = 5min;
   /// Idle connections are closed after this.
   Duration conn_tti = 30s;
+  /// A reader of a part of an arriving blob gets pieces whose CRC-32 is right before the SHA-256 of the whole
+  /// is known.
+  bool serve_unverified_ranges = true;
 };
 
 struct EngineSelf {

@@ -71,12 +71,29 @@ TEST_CASE("picker follows the cursor half of the time") {
   PiecePicker picker{Bitfield(100)};
   const Bitfield all(100, true);
   picker.add_peer(all);
-  picker.set_cursor(40);
+  picker.set_cursor(1, 40);
   CHECK(picker.pick(all, 2) == 40u);
   picker.mark_requested(40);
   CHECK(picker.pick(all, 2) == 41u);
   picker.release(40);
   CHECK(picker.pick(all, 2) == 40u);
+}
+
+TEST_CASE("picker serves several readers at different places") {
+  PiecePicker picker{Bitfield(100)};
+  const Bitfield all(100, true);
+  picker.add_peer(all);
+  picker.set_cursor(1, 10);
+  picker.set_cursor(2, 70);
+  std::set<PieceIndex> near;
+  for (uint64_t draw = 0; draw < 16; draw += 2) near.insert(*picker.pick(all, draw));
+  CHECK(near == std::set<PieceIndex>{10, 70});
+  CHECK(picker.wanted_by(2) == 70u);
+  picker.mark_requested(70);
+  CHECK_FALSE(picker.wanted_by(2));
+  picker.drop_cursor(2);
+  CHECK_FALSE(picker.wanted_by(2));
+  for (uint64_t draw = 0; draw < 16; draw += 2) CHECK(picker.pick(all, draw) == 10u);
 }
 
 TEST_CASE("request table: lost peers free their pieces, endgame asks once more") {

@@ -8,7 +8,8 @@ TEST_CASE("scheduler options as the reference's reload tool sends them") {
   const auto options = p2p::parse_engine_options(
       R"({"SeederTTI": 60000000000, "ConnTTI": 0, "Unknown": {"x": 1},
           "ConnState": {"MaxOpenConnectionsPerTorrent": 7, "BlacklistDuration": 1000000000},
-          "Conn": {"HandshakeTimeout": 2000000000, "SenderBufferSize": 10},
+          "Conn": {"HandshakeTimeout": 2000000000, "SenderBufferSize": 10,
+                   "Bandwidth": {"Enable": true, "EgressBitsPerSec": 8000}},
           "Dispatch": {"AgentPipelineLimit": 4, "OriginPipelineLimit": 6}})",
       {});
   REQUIRE(options);
@@ -19,6 +20,9 @@ TEST_CASE("scheduler options as the reference's reload tool sends them") {
   CHECK(options->max_dial <= 7);
   CHECK(options->blacklist_duration == 1s);
   CHECK(options->handshake_timeout == 2s);
+  CHECK(options->limit_bandwidth);
+  CHECK(options->egress_bits_per_sec == 8000);
+  CHECK(options->ingress_bits_per_sec == p2p::EngineOptions{}.ingress_bits_per_sec);
   CHECK(options->pipeline_limit == 4);
   CHECK(options->origin_pipeline_limit == 6);
 }
