@@ -10,6 +10,7 @@ Connection::Connection(io::Loop& loop, io::StreamPtr stream, Handshake peer, boo
                        TimePoint now)
     : last_progress(now),
       last_useful(now),
+      last_taken(now),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
       origin_(origin),
@@ -23,15 +24,15 @@ void Connection::send(const Message& message) {
   wake_.notify_all();
 }
 
-bool Connection::send_piece(PieceIndex index) {
+bool Connection::send_piece(PieceIndex index, TimePoint now) {
   if (pieces_.size() >= max_queued_pieces) return false;
-  pieces_.push_back(index);
+  pieces_.push_back({index, now});
   wake_.notify_all();
   return true;
 }
 
 void Connection::cancel_piece(PieceIndex index) {
-  std::erase(pieces_, index);
+  std::erase_if(pieces_, [index](const Asked& asked) { return asked.piece == index; });
 }
 
 void Connection::close() {
@@ -46,7 +47,10 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
     if (!self->control_.empty()) {
       if (!co_await self->write_control()) break;
     } else if (!self->pieces_.empty()) {
-      const auto index = self->pieces_.front();
+      const auto turn = co_await payload.turns->take(self->pieces_.front().at);
+      // Cancelled, or something more urgent to say, while it waited.
+      if (self->closed_ || self->pieces_.empty() || !self->control_.empty()) continue;
+      const auto index = self->pieces_.front().piece;
       self->pieces_.pop_front();
       const bool good = co_await payload.may_send(index);
       if (!good) break;

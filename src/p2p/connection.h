@@ -13,6 +13,7 @@
 #include "p2p/bandwidth.h"
 #include "p2p/message.h"
 #include "p2p/source_chooser.h"
+#include "p2p/upload_turns.h"
 
 namespace krakend::p2p {
 
@@ -38,7 +39,7 @@ class Connection {
 
   void send(const Message& message);
   /// Queues a piece; false when too many are queued already.
-  bool send_piece(PieceIndex index);
+  bool send_piece(PieceIndex index, TimePoint now);
   /// Takes a queued piece back, if it is not being sent yet.
   void cancel_piece(PieceIndex index);
   /// Ends both tasks soon. Idempotent.
@@ -48,7 +49,9 @@ class Connection {
   struct Payload {
     io::FilePtr file;
     std::shared_ptr<const MetaInfo> info;
-    Bandwidth* egress = nullptr;  ///< outlives the connection
+    /// Of the engine; they outlive the connection.
+    Bandwidth* egress = nullptr;
+    UploadTurns* turns = nullptr;
     /// Asked before each payload; when it says no the connection closes.
     std::function<Task<bool>(PieceIndex)> may_send;
     /// Told after each payload.
@@ -65,6 +68,7 @@ class Connection {
   uint64_t seen_bytes = 0;  ///< stream.bytes_received() at the last look
   TimePoint last_progress;  ///< when seen_bytes last grew
   TimePoint last_useful;    ///< when a piece last moved in either direction
+  TimePoint last_taken;     ///< when the peer last got a piece, from us or as it says
   PieceTimes times;         ///< how fast the peer delivers
 
  private:
@@ -77,7 +81,11 @@ class Connection {
   bool opener_;
   bool closed_ = false;
   std::string control_;
-  std::deque<PieceIndex> pieces_;
+  struct Asked {
+    PieceIndex piece;
+    TimePoint at;
+  };
+  std::deque<Asked> pieces_;
   io::Condition wake_;
 };
 using ConnectionPtr = std::shared_ptr<Connection>;

@@ -4,6 +4,7 @@
 #include "krakend/p2p/engine.h"
 #include "p2p/bandwidth.h"
 #include "p2p/request_budget.h"
+#include "p2p/upload_turns.h"
 
 namespace krakend::p2p {
 
@@ -21,6 +22,7 @@ struct Context {
         tracker(t),
         egress(s.clock),
         ingress(s.clock),
+        turns(s.loop, s.clock),
         log(std::move(l)),
         tasks(s.loop, log) {
     configure(opts);
@@ -44,6 +46,7 @@ struct Context {
   Tracker* tracker;  ///< null at an origin
   Bandwidth egress;
   Bandwidth ingress;
+  UploadTurns turns;
   Logger log;
   io::TaskGroup tasks;
 };

@@ -63,7 +63,10 @@ Task<> Engine::Impl::sweep_loop(std::shared_ptr<Impl> self) {
   while (!self->stopped) {
     co_await self->context->clock.sleep(sweep_interval);
     const auto now = self->context->clock.now();
-    for (const auto& [digest, torrent] : self->torrents) torrent->close_idle_connections(now);
+    for (const auto& [digest, torrent] : self->torrents) {
+      torrent->close_idle_connections(now);
+      torrent->help_peers(now);
+    }
     std::erase_if(self->torrents, [&](const auto& item) {
       const auto& torrent = *item.second;
       if (torrent.failed()) return true;

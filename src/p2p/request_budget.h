@@ -16,12 +16,14 @@ class RequestBudget {
  public:
   static constexpr uint64_t at_first = 32 * MiB;
   static constexpr uint64_t most = 128 * MiB;
+  static constexpr uint64_t least = 8;  ///< requests
   static constexpr double seconds_of_rate = 0.11;
   /// The fastest of the last windows counts: one that lacked requests must not shrink the budget.
   static constexpr Duration window = 250ms;
 
-  /// Whether another request of that size may be sent. Two always may.
-  bool allows(uint64_t bytes) const { return requests_ < 2 || outstanding_ + bytes <= limit(); }
+  /// Whether another request of that size may be sent. A few always may: whoever is asked may be busy with
+  /// others.
+  bool allows(uint64_t bytes) const { return requests_ < least || outstanding_ + bytes <= limit(); }
   void requested(uint64_t bytes) {
     outstanding_ += bytes;
     ++requests_;

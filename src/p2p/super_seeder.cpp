@@ -5,9 +5,14 @@
 
 namespace krakend::p2p {
 
+namespace {
+
+/// Enough that the link is busy whatever the number of peers; one each when they are many.
+constexpr uint32_t in_sum = 32;
+
+}  // namespace
+
 uint32_t SuperSeeder::shown_at_a_time(size_t peers) {
-  // Enough that the link is busy whatever the number of peers; one each when they are many.
-  constexpr uint32_t in_sum = 32;
   if (peers <= 1) return std::numeric_limits<uint32_t>::max();
   return std::max<uint32_t>(1, in_sum / static_cast<uint32_t>(peers));
 }
@@ -17,7 +22,9 @@ Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have) {
   Peer& peer = peers_[id];
   peer.have = have;
   peer.shown = have;
+  peer.counted = have;
   for (PieceIndex piece = 0; piece < copies_.size(); ++piece) copies_[piece] += have.test(piece) ? 1 : 0;
+  for (auto& [other, known] : peers_) trim(known);
   std::vector<Shown> shown;
   show_more(id, peer, shown);
   return peer.shown;
@@ -29,7 +36,7 @@ std::vector<SuperSeeder::Shown> SuperSeeder::remove_peer(const PeerId& id) {
   if (found == peers_.end()) return out;
   const Peer& gone = found->second;
   for (PieceIndex piece = 0; piece < copies_.size(); ++piece)
-    copies_[piece] -= gone.shown.test(piece) ? 1 : 0;
+    copies_[piece] -= gone.counted.test(piece) ? 1 : 0;
   peers_.erase(found);
   for (auto& [other, peer] : peers_) show_more(other, peer, out);
   return out;
@@ -42,12 +49,36 @@ std::vector<SuperSeeder::Shown> SuperSeeder::took(const PeerId& id, PieceIndex p
   if (found == peers_.end()) return out;
   Peer& peer = found->second;
   if (!peer.have.set(piece)) return out;
-  if (peer.shown.set(piece))
-    ++copies_[piece];
-  else
+  if (!peer.shown.set(piece)) {
     --peer.open;
+    if (peer.counted.test(piece)) --peer.open_counted;
+  }
+  if (peer.counted.set(piece)) ++copies_[piece];
   show_more(id, peer, out);
   return out;
+}
+
+void SuperSeeder::trim(Peer& peer) {
+  const uint32_t most = std::max<uint32_t>(1, in_sum / static_cast<uint32_t>(peers_.size()));
+  for (auto piece = static_cast<PieceIndex>(copies_.size()); piece-- > 0 && peer.open_counted > most;) {
+    if (!peer.counted.test(piece) || peer.have.test(piece)) continue;
+    peer.counted.clear(piece);
+    --peer.open_counted;
+    --copies_[piece];
+  }
+}
+
+std::vector<SuperSeeder::Shown> SuperSeeder::help(const PeerId& id) {
+  std::vector<Shown> out;
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return out;
+  found->second.needy = true;
+  show_more(id, found->second, out);
+  return out;
+}
+
+bool SuperSeeder::worth_showing(const Peer& peer, PieceIndex piece) const {
+  return never_given_ > 0 || peer.needy || peers_.size() == 1 || copies_[piece] < few_copies;
 }
 
 void SuperSeeder::show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
@@ -55,7 +86,6 @@ void SuperSeeder::show_more(const PeerId& id, Peer& peer, std::vector<Shown>& ou
   }
 }
 
-/// Once everything has left, the peers have it from each other, and are helped out one by one.
 uint32_t SuperSeeder::wanted() const {
   const uint32_t at_a_time = shown_at_a_time(peers_.size());
   return never_given_ == 0 && peers_.size() > 1 ? 1 : at_a_time;
@@ -64,7 +94,7 @@ uint32_t SuperSeeder::wanted() const {
 bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
   std::optional<PieceIndex> best;
   for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
-    if (peer.shown.test(piece)) continue;
+    if (peer.shown.test(piece) || !worth_showing(peer, piece)) continue;
     const auto rank = [this](PieceIndex of) { return std::pair(given_[of] > 0, copies_[of]); };
     if (!best || rank(piece) < rank(*best)) best = piece;
     if (rank(*best) == std::pair(false, uint32_t{0})) break;  // there is no better one
@@ -72,7 +102,10 @@ bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& ou
   if (!best) return false;
   peer.shown.set(*best);
   ++peer.open;
-  ++copies_[*best];
+  if (peer.open_counted < in_sum / peers_.size() + 1 && peer.counted.set(*best)) {
+    ++peer.open_counted;
+    ++copies_[*best];
+  }
   out.push_back({id, *best});
   return true;
 }

@@ -30,23 +30,38 @@ class SuperSeeder {
   /// The peer was sent the piece, or says that it has it; returns what it is to be shown now.
   std::vector<Shown> took(const PeerId& peer, PieceIndex piece, bool from_here);
 
+  /// The peer has got nothing for a while, from here or elsewhere: maybe it reaches nobody else. From now on
+  /// it is shown all there is, little by little.
+  std::vector<Shown> help(const PeerId& peer);
+
   /// Pieces shown to each of so many peers that they do not have yet.
   static uint32_t shown_at_a_time(size_t peers);
 
  private:
+  struct Peer;
+  bool worth_showing(const Peer& peer, PieceIndex piece) const;
   struct Peer {
+    bool needy = false;  ///< the others do not give it what it lacks
     Bitfield have;
     Bitfield shown;
-    uint32_t open = 0;  ///< shown, and not taken yet
+    /// What it has, and of what it is shown so much as it is supposed to take next: that is not shown to
+    /// others.
+    Bitfield counted;
+    uint32_t open = 0;          ///< shown, and not taken yet
+    uint32_t open_counted = 0;  ///< of those
   };
+  /// There are more peers now: each is supposed to take less.
+  void trim(Peer& peer);
   uint32_t wanted() const;
+  /// Once everything has left, the peers have it from each other; only what few have is shown again.
+  static constexpr uint32_t few_copies = 1;
   /// Shows the peer more, up to what it should see; appends that to `out`.
   void show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out);
   bool show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out);
 
   std::map<PeerId, Peer> peers_;
   std::vector<uint32_t> given_;   ///< times each piece was sent from here
-  std::vector<uint32_t> copies_;  ///< peers that have it, or are shown it
+  std::vector<uint32_t> copies_;  ///< peers for which it is counted
   uint32_t never_given_ = 0;      ///< pieces
 };
 

@@ -260,6 +260,13 @@ void Torrent::close_idle_connections(TimePoint now) {
   }
 }
 
+void Torrent::help_peers(TimePoint now) {
+  if (!super_seeding()) return;
+  for (const auto& [id, connection] : std::map(peers_)) {
+    if (now - connection->last_taken > helpless_after) show(seeder_->help(id));
+  }
+}
+
 Task<Result<uint64_t>> Torrent::check_for_reader(uint64_t offset) {
   auto ready = co_await blob_->ready(offset);
   if (!ready) fail_with(ready.error());

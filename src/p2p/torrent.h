@@ -40,6 +40,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr Duration endgame_age = 150ms;
   /// With fewer sources than this, each is asked for as much as the pipeline limits allow.
   static constexpr size_t few_sources = 4;
+  static constexpr Duration helpless_after = 3s;
 
   /// Leecher.
   Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr partial);
@@ -64,6 +65,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   TorrentStatus status() const;
   /// Closes connections over which nothing useful moved for `conn_tti`.
   void close_idle_connections(TimePoint now);
+  /// An origin shows more to peers that get nowhere. Called every second.
+  void help_peers(TimePoint now);
 
   /// A reader over the blob; what has been verified is readable at once.
   io::ContentPtr open_reader();

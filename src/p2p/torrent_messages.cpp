@@ -82,7 +82,7 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     refuse("reading / writing chunk of piece not supported");
   } else if (!have_.test(request.index)) {
     refuse("piece not complete");
-  } else if (!connection.send_piece(request.index)) {
+  } else if (!connection.send_piece(request.index, context_->clock.now())) {
     refuse("too many requests");
   }
   return {};
@@ -93,6 +93,7 @@ Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& a
     return fail(Errc::protocol, "announced piece {} of {}", announce.index, info_->piece_count());
   }
   if (connection.have().set(announce.index)) picker_.add_piece(announce.index);
+  connection.last_taken = context_->clock.now();
   if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
   request_more();
   return {};

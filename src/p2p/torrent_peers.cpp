@@ -174,12 +174,13 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     self->sent_ += self->info_->piece_size(index);
     if (!sender) return;
     sender->last_useful = self->context_->clock.now();
+    sender->last_taken = sender->last_useful;
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
     if (sender->have().set(index)) self->picker_.add_piece(index);
     if (self->super_seeding()) self->show(self->seeder_->took(sender->id(), index, true));
   };
   const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
-  Connection::Payload payload{file_, info_, &context_->egress, may_send, on_sent};
+  Connection::Payload payload{file_, info_, &context_->egress, &context_->turns, may_send, on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
   request_more();

@@ -1,0 +1,130 @@
+"""A swarm over links of a known rate: each host in a network namespace of its own, shaped in both directions."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import rig
+
+AGENTS = 8
+MBIT = int(os.environ.get("MBIT", 200))
+NETWORK = "10.77.0"
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True)
+
+
+class Hosts:
+    """Namespaces kbench-0 … behind one bridge, each with MBIT in both directions."""
+
+    def __init__(self, count):
+        self.names = [f"kbench-{os.getpid()}-{index}" for index in range(count)]
+        self.hub = f"kbench-{os.getpid()}-hub"
+
+    def __enter__(self):
+        try:
+            self.build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def build(self):
+        ip("netns", "add", self.hub)
+        ip("-n", self.hub, "link", "add", "br0", "type", "bridge")
+        ip("-n", self.hub, "link", "set", "br0", "up")
+        for index, name in enumerate(self.names):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+            ip("-n", self.hub, "link", "add", f"h{index}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("-n", self.hub, "link", "set", f"h{index}", "master", "br0", "up")
+            ip("-n", name, "addr", "add", f"{NETWORK}.{index + 1}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            for namespace, device in ((name, "eth0"), (self.hub, f"h{index}")):
+                subprocess.run(["tc", "-n", namespace, "qdisc", "add", "dev", device, "root", "tbf", "rate", f"{MBIT}mbit",
+                                "burst", "128kb", "latency", "30ms"], check=True)
+            for control in ("cubic", "reno"):
+                if subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw",
+                                   f"net.ipv4.tcp_congestion_control={control}"], capture_output=True).returncode == 0:
+                    break
+
+    def __exit__(self, *_):
+        for name in [*self.names, self.hub]:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+    def run(self, index, *command):
+        return ["ip", "netns", "exec", self.names[index], *command]
+
+
+class Daemon:
+    """krakend on one of the hosts."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.log, self.ready = [], threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        if not self.ready.wait(20):
+            sys.exit("bench: not ready:\n" + "".join(self.log))
+
+    def read(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+            if line.endswith(" ready\n"):
+                self.ready.set()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.reader.join()
+
+
+def shaped_swarm(bench):
+    """One origin, eight agents, MBIT=… (200) in each direction for each of them; all pull the blob at once."""
+    size = bench.args.size * rig.MIB
+    ratios, medians, shares, retries = [], [], [], []
+    with Hosts(AGENTS + 1) as hosts, contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-"))
+        krakend = bench.args.krakend
+        first = f"{NETWORK}.1"
+        herd = Daemon(hosts.run(0, krakend, "--role=origin,tracker,build-index,proxy", f"--data-dir={folder}/herd",
+                                f"--listen-address={first}", f"--peer-ip={first}"))
+        stack.callback(herd.stop)
+        blob = rig.random_file(os.path.join(folder, "blob"), size)
+        digest = "sha256:" + subprocess.run(["sha256sum", blob], capture_output=True, text=True, check=True).stdout.split()[0]
+        subprocess.run(hosts.run(0, "curl", "-sSf", "-o", os.devnull, "--data-binary", f"@{blob}", "-H", "Expect:",
+                                 "-H", "Content-Type: application/octet-stream",
+                                 f"http://{first}:15000/v2/bench/blob/blobs/uploads/?digest={digest}"), check=True)
+        for _ in range(bench.args.runs):
+            agents = []
+            for index in range(1, AGENTS + 1):
+                own = f"{NETWORK}.{index + 1}"
+                shutil.rmtree(f"{folder}/agent{index}", ignore_errors=True)
+                agents.append(Daemon(hosts.run(index, krakend, "--role=agent", f"--data-dir={folder}/agent{index}",
+                                               f"--listen-address={own}", f"--peer-ip={own}",
+                                               f"--tracker={first}:15003", f"--build-index={first}:15004")))
+            start = time.monotonic()
+            clients = [subprocess.Popen(hosts.run(index, "curl", "-sSf", "-o", os.devnull, "-w", "%{time_total}",
+                                                  f"http://{NETWORK}.{index + 1}:16000/v2/bench/blob/blobs/{digest}"),
+                                        stdout=subprocess.PIPE, text=True) for index in range(1, AGENTS + 1)]
+            times = sorted(float(client.communicate()[0]) for client in clients)
+            bound = size * 8 / (MBIT * 1e6)
+            ratios.append((time.monotonic() - start) / bound)
+            medians.append(times[len(times) // 2] / bound)
+            for agent in agents:
+                agent.stop()
+            fields = [dict(re.findall(r"(\w+)=(\d+)", line)) for agent in agents for line in agent.log
+                      if "download complete" in line]
+            shares.append(sum(int(of["from_origins"]) for of in fields) / size)
+            retries.append(sum(int(of["retries"]) for of in fields))
+    bench.line("last agent / (size / rate)", rig.spread(ratios), "≤ 1.15")
+    bench.line("median agent / (size / rate)", rig.spread(medians))
+    bench.line("copies that left the origin", rig.spread(shares))
+    bench.line("requests made again", rig.spread(retries, "{:.0f}"))
