@@ -78,7 +78,7 @@ std::vector<SuperSeeder::Shown> SuperSeeder::help(const PeerId& id) {
 }
 
 bool SuperSeeder::worth_showing(const Peer& peer, PieceIndex piece) const {
-  return never_given_ > 0 || peer.needy || peers_.size() == 1 || copies_[piece] < few_copies;
+  return peer.needy || peers_.size() == 1 || copies_[piece] < few_copies;
 }
 
 void SuperSeeder::show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out) {

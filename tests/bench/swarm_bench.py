@@ -12,8 +12,9 @@ import time
 
 import rig
 
-AGENTS = 8
+AGENTS = int(os.environ.get("AGENTS", 8))
 MBIT = int(os.environ.get("MBIT", 200))
+PIECE = os.environ.get("PIECE", "4MB")
 NETWORK = "10.77.0"
 
 
@@ -87,14 +88,18 @@ class Daemon:
 
 
 def shaped_swarm(bench):
-    """One origin, eight agents, MBIT=… (200) in each direction for each of them; all pull the blob at once."""
+    """One origin, AGENTS=… (8) agents, pieces of PIECE=… (4MB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
     size = bench.args.size * rig.MIB
     ratios, medians, shares, retries = [], [], [], []
     with Hosts(AGENTS + 1) as hosts, contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-"))
         krakend = bench.args.krakend
         first = f"{NETWORK}.1"
+        config = os.path.join(folder, "herd.yaml")
+        with open(config, "w") as file:
+            file.write("origin: {metainfogen: {piece_lengths: {0: %s}}}\n" % PIECE)
         herd = Daemon(hosts.run(0, krakend, "--role=origin,tracker,build-index,proxy", f"--data-dir={folder}/herd",
+                                f"--config={config}",
                                 f"--listen-address={first}", f"--peer-ip={first}"))
         stack.callback(herd.stop)
         blob = rig.random_file(os.path.join(folder, "blob"), size)
