@@ -108,6 +108,7 @@ def test_lost_cache_comes_back_from_the_backend(tmp_path, herd, agents):
     import shutil
     data = os.urandom(3 * MIB)
     digest = cluster.push_blob(herd, data)
+    herd.wait_for(f"{digest[7:]} written back")
     for cache in (tmp_path / "herd").rglob(digest[7:]):
         if "backend" not in str(cache) and cache.is_dir():
             shutil.rmtree(cache)
