@@ -218,7 +218,7 @@ Task<http::Response> Origin::Impl::status(http::Request& /*request*/) {
         {"failing", queue.failing},
         {"lag_seconds", to_seconds(queue.lag)}}},
       {"fetches", refresher.running()},
-      {"uploads", uploads.open()},
+      {"uploads", uploads.open_uploads()},
       {"torrents", engine.torrents().size()},
       {"last_repair", repair.last_report()},
   };

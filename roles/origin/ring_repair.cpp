@@ -30,11 +30,11 @@ RingRepair::RingRepair(Services services, std::string self, Logger log)
       woken_(services.loop) {}
 
 nlohmann::json RingRepair::last_report() const {
-  if (!passed_) return nullptr;
-  return {{"looked_at", last_.looked_at},
-          {"given", last_.given},
-          {"dropped", last_.dropped},
-          {"failed", last_.failed}};
+  if (!last_) return nullptr;
+  return {{"looked_at", last_->looked_at},
+          {"given", last_->given},
+          {"dropped", last_->dropped},
+          {"failed", last_->failed}};
 }
 
 void RingRepair::add_routes(http::Router& router) {
@@ -78,7 +78,6 @@ Task<> RingRepair::run() {
       continue;
     }
     last_ = *report;
-    passed_ = true;
     given_.add(report->given);
     dropped_.add(report->dropped);
     failed_.add(report->failed);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -64,8 +65,7 @@ class RingRepair {
   Task<> look_at(Digest digest, Report& report);
 
   Services services_;
-  Report last_;
-  bool passed_ = false;
+  std::optional<Report> last_;  ///< of the last pass
   Counter given_;
   Counter dropped_;
   Counter failed_;

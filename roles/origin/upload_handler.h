@@ -33,8 +33,6 @@ class UploadHandler {
   UploadHandler(Services services, std::map<uint64_t, uint64_t> piece_lengths, Logger log);
 
   void add_routes(http::Router& router);
-  /// Uploads that have been started and not ended.
-  size_t open() const { return sessions_.size(); }
   /// Discards uploads that nobody has touched for upload_tti. Runs until its group stops.
   Task<> expire();
   size_t open_uploads() const { return sessions_.size(); }

@@ -13,29 +13,34 @@ namespace krakend {
 struct Counter::Cell {
   std::shared_ptr<prometheus::Registry> registry;  ///< owns what is exported
   prometheus::Counter* exported = nullptr;
-  std::atomic<uint64_t> total{0};
   uint64_t told = 0;  ///< to statsd
 };
 
 struct Gauge::Cell {
   std::shared_ptr<prometheus::Registry> registry;  ///< owns what is exported
   prometheus::Gauge* exported = nullptr;
-  std::atomic<double> value{0};
   std::atomic<bool> fresh{false};
 };
 
 void Counter::add(uint64_t by) const {
-  if (!cell_) return;
-  cell_->total += by;
-  cell_->exported->Increment(static_cast<double>(by));
+  if (cell_) cell_->exported->Increment(static_cast<double>(by));
 }
 
 void Gauge::set(double value) const {
   if (!cell_) return;
-  cell_->value = value;
-  cell_->fresh = true;
   cell_->exported->Set(value);
+  cell_->fresh = true;
 }
+
+namespace {
+
+prometheus::Labels labels_of(const std::string& role, const MetricName& name) {
+  prometheus::Labels labels(name.labels.begin(), name.labels.end());
+  if (!role.empty()) labels["role"] = role;
+  return labels;
+}
+
+}  // namespace
 
 struct Metrics::State {
   struct Key {
@@ -49,21 +54,27 @@ struct Metrics::State {
     std::string statsd;
     std::shared_ptr<Cell> cell;
   };
+
+  /// The number of that name, made when it is the first time.
+  template <class Cell, class Builder>
+  std::shared_ptr<Cell> find(std::map<Key, Entry<Cell>>& known, const std::string& role,
+                             const MetricName& name, Builder builder) {
+    Entry<Cell>& entry = known[{role, name.name, name.labels}];
+    if (!entry.cell) {
+      auto& family = builder.Name("krakend_" + name.name).Help(name.help).Register(*registry);
+      entry.statsd = name.statsd;
+      entry.cell = std::make_shared<Cell>();
+      entry.cell->registry = registry;
+      entry.cell->exported = &family.Add(labels_of(role, name));
+    }
+    return entry.cell;
+  }
+
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   std::map<Key, Entry<Counter::Cell>> counters;
   std::map<Key, Entry<Gauge::Cell>> gauges;
   std::vector<std::function<void()>> refreshers;
 };
-
-namespace {
-
-prometheus::Labels labels_of(const std::string& role, const MetricName& name) {
-  prometheus::Labels labels(name.labels.begin(), name.labels.end());
-  if (!role.empty()) labels["role"] = role;
-  return labels;
-}
-
-}  // namespace
 
 Metrics::Metrics() : state_(std::make_shared<State>()) {}
 
@@ -74,29 +85,11 @@ Metrics Metrics::role(std::string name) const {
 }
 
 Counter Metrics::counter(const MetricName& name) const {
-  auto& entry = state_->counters[{role_, name.name, name.labels}];
-  if (!entry.cell) {
-    auto& family =
-        prometheus::BuildCounter().Name("krakend_" + name.name).Help(name.help).Register(*state_->registry);
-    entry.statsd = name.statsd;
-    entry.cell = std::make_shared<Counter::Cell>();
-    entry.cell->registry = state_->registry;
-    entry.cell->exported = &family.Add(labels_of(role_, name));
-  }
-  return Counter(entry.cell);
+  return Counter(state_->find(state_->counters, role_, name, prometheus::BuildCounter()));
 }
 
 Gauge Metrics::gauge(const MetricName& name) const {
-  auto& entry = state_->gauges[{role_, name.name, name.labels}];
-  if (!entry.cell) {
-    auto& family =
-        prometheus::BuildGauge().Name("krakend_" + name.name).Help(name.help).Register(*state_->registry);
-    entry.statsd = name.statsd;
-    entry.cell = std::make_shared<Gauge::Cell>();
-    entry.cell->registry = state_->registry;
-    entry.cell->exported = &family.Add(labels_of(role_, name));
-  }
-  return Gauge(entry.cell);
+  return Gauge(state_->find(state_->gauges, role_, name, prometheus::BuildGauge()));
 }
 
 void Metrics::on_read(std::function<void()> refresh) const {
@@ -113,13 +106,13 @@ std::vector<StatsdSample> Metrics::changes() const {
   std::vector<StatsdSample> samples;
   for (auto& [key, entry] : state_->counters) {
     if (key.role != role_ || entry.statsd.empty()) continue;
-    const uint64_t total = entry.cell->total;
+    const auto total = static_cast<uint64_t>(entry.cell->exported->Value());
     const uint64_t grown = total - std::exchange(entry.cell->told, total);
     if (grown > 0) samples.push_back({entry.statsd, 'c', static_cast<int64_t>(grown)});
   }
   for (auto& [key, entry] : state_->gauges) {
     if (key.role != role_ || entry.statsd.empty() || !entry.cell->fresh.exchange(false)) continue;
-    samples.push_back({entry.statsd, 'g', static_cast<int64_t>(entry.cell->value.load())});
+    samples.push_back({entry.statsd, 'g', static_cast<int64_t>(entry.cell->exported->Value())});
   }
   return samples;
 }

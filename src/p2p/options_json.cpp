@@ -1,3 +1,4 @@
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "krakend/p2p/engine.h"
@@ -12,34 +13,31 @@ Result<uint64_t> number(const Json& value, std::string_view name) {
   return fail(Errc::invalid_argument, "{} is not a number of 0 or more", name);
 }
 
-/// 0 and an absent field leave the default, as in YAML.
-Result<void> read(const Json& block, const char* name, unsigned& target) {
+/// A number into its place, at most `most`. 0 and an absent field leave the default, as in YAML.
+template <class T>
+Result<void> read_number(const Json& block, const char* name, uint64_t most, T& target) {
   const auto found = block.find(name);
   if (found == block.end()) return {};
   auto value = number(*found, name);
   if (!value) return propagate(value);
-  constexpr uint64_t most = 1'000'000;
-  if (*value != 0) target = static_cast<unsigned>(std::min(*value, most));
+  if (*value != 0) target = static_cast<T>(std::min(*value, most));
   return {};
 }
 
-Result<void> read(const Json& block, const char* name, Duration& target) {
-  const auto found = block.find(name);
-  if (found == block.end()) return {};
-  auto value = number(*found, name);
-  if (!value) return propagate(value);
-  constexpr auto most = static_cast<uint64_t>(Duration(std::chrono::hours(24 * 365)).count());
-  if (*value != 0) target = Duration(static_cast<Duration::rep>(std::min(*value, most)));
-  return {};
+Result<void> read(const Json& block, const char* name, unsigned& target) {
+  return read_number(block, name, 1'000'000, target);
 }
 
 Result<void> read(const Json& block, const char* name, uint64_t& target) {
-  const auto found = block.find(name);
-  if (found == block.end()) return {};
-  auto value = number(*found, name);
-  if (!value) return propagate(value);
-  if (*value != 0) target = *value;
-  return {};
+  return read_number(block, name, std::numeric_limits<uint64_t>::max(), target);
+}
+
+Result<void> read(const Json& block, const char* name, Duration& target) {
+  constexpr auto most = static_cast<uint64_t>(Duration(std::chrono::hours(24 * 365)).count());
+  Duration::rep nanoseconds = target.count();
+  auto done = read_number(block, name, most, nanoseconds);
+  target = Duration(nanoseconds);
+  return done;
 }
 
 Result<void> read(const Json& block, const char* name, bool& target) {

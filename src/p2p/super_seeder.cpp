@@ -7,14 +7,18 @@ namespace krakend::p2p {
 
 namespace {
 
-/// Enough that the link is busy whatever the number of peers; one each when they are many.
-constexpr uint32_t in_sum = 32;
+/// Pieces that each of so many peers is to take next: enough that the link is busy whatever their number; one
+/// each when they are many.
+uint32_t share(size_t peers) {
+  constexpr uint32_t in_sum = 32;
+  return std::max<uint32_t>(1, in_sum / static_cast<uint32_t>(peers));
+}
 
 }  // namespace
 
 uint32_t SuperSeeder::shown_at_a_time(size_t peers) {
   if (peers <= 1) return std::numeric_limits<uint32_t>::max();
-  return std::max<uint32_t>(1, in_sum / static_cast<uint32_t>(peers));
+  return share(peers);
 }
 
 Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have) {
@@ -59,7 +63,7 @@ std::vector<SuperSeeder::Shown> SuperSeeder::took(const PeerId& id, PieceIndex p
 }
 
 void SuperSeeder::trim(Peer& peer) {
-  const uint32_t most = std::max<uint32_t>(1, in_sum / static_cast<uint32_t>(peers_.size()));
+  const uint32_t most = share(peers_.size());
   for (auto piece = static_cast<PieceIndex>(copies_.size()); piece-- > 0 && peer.open_counted > most;) {
     if (!peer.counted.test(piece) || peer.have.test(piece)) continue;
     peer.counted.clear(piece);
@@ -102,7 +106,7 @@ bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& ou
   if (!best) return false;
   peer.shown.set(*best);
   ++peer.open;
-  if (peer.open_counted < in_sum / peers_.size() + 1 && peer.counted.set(*best)) {
+  if (peer.open_counted < share(peers_.size()) && peer.counted.set(*best)) {
     ++peer.open_counted;
     ++copies_[*best];
   }

@@ -103,7 +103,6 @@ void Torrent::on_error(Connection& connection, const PieceError& error) {
   context_->log.debug("digest={} peer={} refused piece {}: {}", info_->digest().str(),
                       connection.address().str(), error.index, error.text);
   if (!requests_.erase(connection.id(), error.index)) return;
-  settle_budget();
   ++retries_;
   // It does not have what we believed it had; asking it again would loop.
   if (connection.have().test(error.index)) {
@@ -137,7 +136,6 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, index);
   auto drained = co_await drain(connection->stream(), payload.length);
   requests_.erase(connection->id(), index);
-  settle_budget();
   request_more();
   co_return drained;
 }
@@ -188,7 +186,6 @@ Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PieceIndex ind
   }
   receiving_.clear(index);
   requests_.erase(connection->id(), index);
-  settle_budget();
   ++retries_;
   if (!requests_.requested(index)) picker_.release(index);
   // The connection is about to go, so the piece has to be asked for elsewhere right now.
@@ -218,7 +215,6 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
     const auto other = peers_.find(asked);
     if (other != peers_.end() && asked != connection.id()) other->second->send(CancelPiece{index});
   }
-  settle_budget();
   for (const auto& [id, peer] : peers_) {
     // An origin that shows only part of what it has wants to know who has what.
     if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) peer->send(AnnouncePiece{index});

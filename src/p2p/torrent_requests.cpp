@@ -14,6 +14,7 @@ constexpr size_t compared = 3;
 /// Asks for as much as the process's budget allows: first one piece of each neighbour, then more of those
 /// that would run dry. Called when a piece has arrived, when somebody has something new, and now and then.
 void Torrent::request_more() {
+  settle_budget();
   if (complete_ || failure_ || peers_.empty()) return;
   if (!range_readers_.empty()) request_from_origins();
   unsigned deepest = 2;

@@ -52,8 +52,10 @@ struct BlobStore::Impl : std::enable_shared_from_this<BlobStore::Impl> {
   Task<Result<void>> publish_together(io::FilePtr file, uint64_t size, std::string from, Digest digest);
   /// The bytes of this blob are known to be good: committed or checked by this process.
   void trust(const Digest& digest);
-  /// Puts it on disk; already_exists is success.
+  /// Puts it on disk, or notes that it could not be; tells those who wait for it.
   Task<Result<void>> drain(MemoryCache::EntryPtr entry);
+  /// already_exists is success.
+  Task<Result<void>> put_on_disk(MemoryCache::EntryPtr entry);
   /// Whoever needs the blob on disk waits here for it.
   Task<Result<void>> flush(Digest digest);
   Task<> drain_worker(io::Clock& of);

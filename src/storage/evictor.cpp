@@ -19,6 +19,12 @@ Duration age_of(std::chrono::system_clock::time_point at, std::chrono::system_cl
   return at >= now ? Duration::zero() : Duration(now - at);
 }
 
+/// Older than `ttl`, or left alone for longer than `tti`; zero: never for that reason.
+bool expired(const BlobEntry& entry, std::chrono::system_clock::time_point now, Duration ttl, Duration tti) {
+  if (ttl > Duration::zero() && age_of(entry.modified, now) > ttl) return true;
+  return tti > Duration::zero() && age_of(entry.accessed, now) > tti;
+}
+
 }  // namespace
 
 size_t AgeHistogram::bucket(Duration age) {
@@ -143,10 +149,7 @@ Task<Result<Evictor::Report>> Evictor::sweep() {
   }
   const auto now = services_.clock.wall();
   const Duration tti = options_.tti;
-  Decide decide = [now, ttl, tti](const BlobEntry& entry) {
-    if (ttl > Duration::zero() && age_of(entry.modified, now) > ttl) return true;
-    return tti > Duration::zero() && age_of(entry.accessed, now) > tti;
-  };
+  Decide decide = [now, ttl, tti](const BlobEntry& entry) { return expired(entry, now, ttl, tti); };
   auto report = co_await evict_if(std::move(decide));
   if (!report) co_return report;
   tell("too old, or unread for too long", *report);
@@ -171,11 +174,7 @@ Task<Result<void>> Evictor::sweep_partials() {
     auto entries = co_await services_.store.scan_partials(shard);
     if (!entries) co_return propagate(entries);
     for (const BlobEntry& entry : *entries) {
-      const bool old =
-          options_.partial_ttl > Duration::zero() && age_of(entry.modified, now) > options_.partial_ttl;
-      const bool idle =
-          options_.partial_tti > Duration::zero() && age_of(entry.accessed, now) > options_.partial_tti;
-      if (!old && !idle) continue;
+      if (!expired(entry, now, options_.partial_ttl, options_.partial_tti)) continue;
       auto removed = co_await services_.store.evict_partial(entry.digest);
       if (removed) log_.info("partial blob {} was left alone: removed", entry.digest.str());
     }

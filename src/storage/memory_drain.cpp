@@ -7,6 +7,16 @@ namespace krakend::storage {
 
 Task<Result<void>> BlobStore::Impl::drain(MemoryCache::EntryPtr entry) {
   const auto self = shared_from_this();
+  auto written = co_await put_on_disk(entry);
+  if (written)
+    memory->erase(entry->digest);
+  else
+    memory->failed(entry, written.error());
+  memory_changed.notify_all();
+  co_return written;
+}
+
+Task<Result<void>> BlobStore::Impl::put_on_disk(MemoryCache::EntryPtr entry) {
   std::string nobody;
   auto upload = co_await create_upload(std::move(nobody));
   if (!upload) co_return propagate(upload);
@@ -28,8 +38,6 @@ Task<Result<void>> BlobStore::Impl::drain(MemoryCache::EntryPtr entry) {
   }
   auto committed = co_await (*upload)->commit(entry->digest, entry->info.piece_length());
   if (!committed && committed.error().code != Errc::already_exists) co_return propagate(committed);
-  memory->erase(entry->digest);
-  memory_changed.notify_all();
   co_return Result<void>{};
 }
 
@@ -42,10 +50,7 @@ Task<Result<void>> BlobStore::Impl::flush(Digest digest) {
       continue;
     }
     auto drained = co_await drain(entry);
-    if (drained) continue;
-    memory->failed(entry, drained.error());
-    memory_changed.notify_all();
-    co_return drained;
+    if (!drained) co_return drained;
   }
   co_return Result<void>{};
 }
@@ -60,10 +65,7 @@ Task<> BlobStore::Impl::drain_worker(io::Clock& of) {
       continue;
     }
     auto drained = co_await drain(entry);
-    if (drained) continue;
-    memory->failed(entry, drained.error());
-    memory_changed.notify_all();
-    co_await of.sleep(retry_pause);
+    if (!drained) co_await of.sleep(retry_pause);
   }
 }
 

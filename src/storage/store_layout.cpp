@@ -44,7 +44,7 @@ Result<void> carry_over(io::Disk& disk, const std::string& from, const std::stri
                         const std::string& incoming) {
   auto names = disk.list(from);
   if (!names) return propagate(names);
-  const auto copy = in_dir(incoming, io::parent_path(from + "/x").substr(from.rfind('/') + 1));
+  const auto copy = in_dir(incoming, from.substr(from.rfind('/') + 1));
   if (auto made = disk.make_dirs(copy); !made) return made;
   for (const auto& name : *names) {
     if (auto copied = copy_file(disk, in_dir(from, name), in_dir(copy, name)); !copied) return copied;
@@ -104,7 +104,13 @@ Result<std::vector<Digest>> list_shard(io::Disk& disk, const std::string& root, 
   return digests;
 }
 
-Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte) {
+namespace {
+
+/// The entries of a shard that have data; `accessed` tells when one was last used, from its directory and the
+/// time of its data.
+template <class Accessed>
+Result<std::vector<BlobEntry>> scan_entries(io::Disk& disk, const std::string& root, unsigned first_byte,
+                                            Accessed accessed) {
   auto digests = list_shard(disk, root, first_byte);
   if (!digests) return propagate(digests);
   std::vector<BlobEntry> found;
@@ -112,26 +118,27 @@ Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& roo
     const auto dir = entry_dir(root, digest);
     const auto data = disk.stat(in_dir(dir, data_name));
     if (!data) continue;
-    const auto side = io::read_file(disk, in_dir(dir, access_time_name), 16);
-    const auto accessed = side ? decode_access_time(*side) : std::nullopt;
-    found.push_back({digest, data->size, data->modified, accessed.value_or(data->modified)});
+    found.push_back({digest, data->size, data->modified, accessed(dir, data->modified)});
   }
   return found;
 }
 
+}  // namespace
+
+Result<std::vector<BlobEntry>> scan_shard(io::Disk& disk, const std::string& root, unsigned first_byte) {
+  return scan_entries(disk, root, first_byte, [&](const std::string& dir, auto modified) {
+    const auto side = io::read_file(disk, in_dir(dir, access_time_name), 16);
+    const auto accessed = side ? decode_access_time(*side) : std::nullopt;
+    return accessed.value_or(modified);
+  });
+}
+
 Result<std::vector<BlobEntry>> scan_partial_shard(io::Disk& disk, const std::string& root,
                                                   unsigned first_byte) {
-  auto digests = list_shard(disk, root, first_byte);
-  if (!digests) return propagate(digests);
-  std::vector<BlobEntry> found;
-  for (const Digest& digest : *digests) {
-    const auto dir = entry_dir(root, digest);
-    const auto data = disk.stat(in_dir(dir, data_name));
+  return scan_entries(disk, root, first_byte, [&](const std::string& dir, auto modified) {
     const auto status = disk.stat(in_dir(dir, status_name));
-    if (!data) continue;
-    found.push_back({digest, data->size, data->modified, status ? status->modified : data->modified});
-  }
-  return found;
+    return status ? status->modified : modified;
+  });
 }
 
 Result<MetaInfo> read_metainfo(io::Disk& disk, const std::string& dir) {

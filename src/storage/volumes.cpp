@@ -16,16 +16,15 @@ std::string without_slashes(std::string path) {
 Volumes::Volumes(std::vector<Volume> volumes, const std::string& cache_dir)
     : volumes_(std::move(volumes)), cache_dir_(without_slashes(cache_dir)) {
   name_ = cache_dir_.substr(cache_dir_.rfind('/') + 1);
+  if (empty()) return;
+  std::vector<RendezvousNode> nodes;
+  for (const Volume& volume : volumes_) nodes.push_back({volume.location, static_cast<int>(volume.weight)});
+  for (unsigned shard = 0; shard < places_.size(); ++shard)
+    places_[shard] = rendezvous_order(fmt::format("{:02x}", shard), nodes).front();
 }
 
 std::string Volumes::base(size_t index) const {
   return in_dir(without_slashes(volumes_[index].location), name_);
-}
-
-size_t Volumes::index_of(unsigned first_byte) const {
-  std::vector<RendezvousNode> nodes;
-  for (const Volume& volume : volumes_) nodes.push_back({volume.location, static_cast<int>(volume.weight)});
-  return rendezvous_order(fmt::format("{:02x}", first_byte), nodes).front();
 }
 
 std::string Volumes::incoming(unsigned first_byte) const {

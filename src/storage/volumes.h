@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ class Volumes {
   Result<void> link_shards(io::Disk& disk, const Logger& log) const;
   /// A directory on the file system of the shard, for entries on their way there; empty without volumes.
   std::string incoming(unsigned first_byte) const;
-  size_t index_of(unsigned first_byte) const;
+  size_t index_of(unsigned first_byte) const { return places_[first_byte]; }
 
  private:
   std::string base(size_t index) const;
@@ -32,6 +33,7 @@ class Volumes {
   const std::vector<Volume> volumes_;
   const std::string cache_dir_;
   std::string name_;
+  std::array<size_t, BlobStore::shards> places_{};  ///< by shard: index of its volume
 };
 
 }  // namespace krakend::storage
