@@ -2,15 +2,16 @@
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import rig
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import cluster  # noqa: E402
 
 AGENTS = int(os.environ.get("AGENTS", 8))
 MBIT = int(os.environ.get("MBIT", 200))
@@ -64,43 +65,18 @@ class Hosts:
         return ["ip", "netns", "exec", self.names[index], *command]
 
 
-class Daemon:
-    """krakend on one of the hosts."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.log, self.ready = [], threading.Event()
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-        if not self.ready.wait(20):
-            sys.exit("bench: not ready:\n" + "".join(self.log))
-
-    def read(self):
-        for line in self.process.stderr:
-            self.log.append(line)
-            if line.endswith(" ready\n"):
-                self.ready.set()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
-        self.reader.join()
-
-
 def shaped_swarm(bench):
     """One origin, AGENTS=… (8) agents, pieces of PIECE=… (4MB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
     size = bench.args.size * rig.MIB
     ratios, medians, shares, retries = [], [], [], []
     with Hosts(AGENTS + 1) as hosts, contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-"))
-        krakend = bench.args.krakend
         first = f"{NETWORK}.1"
         config = os.path.join(folder, "herd.yaml")
         with open(config, "w") as file:
             file.write("origin: {metainfogen: {piece_lengths: {0: %s}}}\n" % PIECE)
-        herd = Daemon(hosts.run(0, krakend, "--role=origin,tracker,build-index,proxy", f"--data-dir={folder}/herd",
-                                f"--config={config}",
-                                f"--listen-address={first}", f"--peer-ip={first}"))
+        herd = cluster.Process("origin,tracker,build-index,proxy", f"{folder}/herd", f"--config={config}",
+                               f"--listen-address={first}", f"--peer-ip={first}", prefix=hosts.run(0))
         stack.callback(herd.stop)
         blob = rig.random_file(os.path.join(folder, "blob"), size)
         digest = "sha256:" + subprocess.run(["sha256sum", blob], capture_output=True, text=True, check=True).stdout.split()[0]
@@ -112,9 +88,9 @@ def shaped_swarm(bench):
             for index in range(1, AGENTS + 1):
                 own = f"{NETWORK}.{index + 1}"
                 shutil.rmtree(f"{folder}/agent{index}", ignore_errors=True)
-                agents.append(Daemon(hosts.run(index, krakend, "--role=agent", f"--data-dir={folder}/agent{index}",
-                                               f"--listen-address={own}", f"--peer-ip={own}",
-                                               f"--tracker={first}:15003", f"--build-index={first}:15004")))
+                agents.append(cluster.Process(
+                    "agent", f"{folder}/agent{index}", f"--listen-address={own}", f"--peer-ip={own}",
+                    f"--tracker={first}:15003", f"--build-index={first}:15004", prefix=hosts.run(index)))
             start = time.monotonic()
             clients = [subprocess.Popen(hosts.run(index, "curl", "-sSf", "-o", os.devnull, "-w", "%{time_total}",
                                                   f"http://{NETWORK}.{index + 1}:16000/v2/bench/blob/blobs/{digest}"),
@@ -125,8 +101,7 @@ def shaped_swarm(bench):
             medians.append(times[len(times) // 2] / bound)
             for agent in agents:
                 agent.stop()
-            fields = [dict(re.findall(r"(\w+)=(\d+)", line)) for agent in agents for line in agent.log
-                      if "download complete" in line]
+            fields = [cluster.fields_of(line) for agent in agents for line in agent.log if "download complete" in line]
             shares.append(sum(int(of["from_origins"]) for of in fields) / size)
             retries.append(sum(int(of["retries"]) for of in fields))
     bench.line("last agent / (size / rate)", rig.spread(ratios), "≤ 1.15")

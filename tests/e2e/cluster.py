@@ -17,9 +17,10 @@ STOP_LIMIT = 20
 class Process:
     """One krakend process. `ports` maps "role name" to (host, port), read from its log."""
 
-    def __init__(self, role, data_dir, *flags):
+    def __init__(self, role, data_dir, *flags, prefix=()):
+        """`prefix`: a program that runs it in its place, with arguments."""
         self.data_dir = str(data_dir)
-        self.command = [KRAKEND, f"--role={role}", "--data-dir", self.data_dir, *flags]
+        self.command = [*prefix, KRAKEND, f"--role={role}", "--data-dir", self.data_dir, *flags]
         self.ports = {}
         self.start()
 

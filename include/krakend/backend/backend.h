@@ -52,8 +52,7 @@ Result<std::unique_ptr<NamePath>> make_name_path(std::string_view id, std::strin
 BackendPtr make_file_backend(io::Loop& loop, io::Disk& disk, std::unique_ptr<NamePath> name_path);
 
 /// Namespace regular expression (RE2, unanchored) → backend; the first match in list order wins. The
-/// namespace
-/// "__noop__" always selects a backend that has nothing and swallows everything.
+/// namespace "__noop__" always selects a backend that has nothing and swallows everything.
 class Backends {
  public:
   Backends();
