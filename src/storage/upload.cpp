@@ -12,6 +12,8 @@ namespace {
 constexpr uint64_t default_piece_length = 4 * MiB;
 /// The disk begins to write what an upload has got in steps of this.
 constexpr uint64_t sync_step = 8 * MiB;
+/// From here on it pays to hash a portion on a second thread while it is written.
+constexpr size_t hash_beside_from = 64 * KiB;
 
 }  // namespace
 
@@ -84,11 +86,7 @@ std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
     Writer(std::shared_ptr<State> state, uint64_t offset)
         : state_(std::move(state)), offset_(offset), begun_(offset) {}
     Result<void> write(std::span<const std::byte> data) override {
-      if (auto written = state_->file->write_at(offset_, data); !written) return written;
-      if (offset_ == state_->hashed && !state_->stale)
-        state_->feed(data);
-      else if (offset_ < state_->hashed)
-        state_->stale = true;
+      if (auto written = write_and_hash(data); !written) return written;
       offset_ += data.size();
       if (offset_ > state_->size) state_->size = offset_;
       // The disk works while the rest arrives.
@@ -100,6 +98,22 @@ std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
     }
 
    private:
+    Result<void> write_and_hash(std::span<const std::byte> data) {
+      const bool follows = offset_ == state_->hashed && !state_->stale;
+      if (offset_ < state_->hashed) state_->stale = true;
+      Result<void> written;
+      const auto write = [&] { written = state_->file->write_at(offset_, data); };
+      const auto hash = [&] { state_->feed(data); };
+      if (follows && data.size() >= hash_beside_from) {
+        state_->store->loop.run_both(write, hash);
+        if (!written) state_->stale = true;  // the sum is ahead of the file
+        return written;
+      }
+      write();
+      if (written && follows) hash();
+      return written;
+    }
+
     std::shared_ptr<State> state_;
     uint64_t offset_;
     uint64_t begun_;  ///< the disk has been told of what lies before

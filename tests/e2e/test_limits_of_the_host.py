@@ -45,6 +45,10 @@ def open_files(process):
     return sorted(found)
 
 
+def files(process):
+    return [name for name in open_files(process) if name != "socket"]
+
+
 def await_until(condition, limit=30):
     deadline = time.monotonic() + limit
     while not condition():
@@ -74,7 +78,8 @@ def test_client_that_leaves_in_mid_download_leaks_nothing(herd, agents):  # noqa
     delete(agent, warm)
     await_until(lambda: not any("/data" in name for name in open_files(agent)))
     before = open_files(agent)
-    for _ in range(5):
+    clients = 12
+    for _ in range(clients):
         ask(agent, digest).close()
     line = agent.wait_for("download complete digest=" + digest)[0]
     assert f"bytes={256 * MIB}" in line
@@ -82,7 +87,9 @@ def test_client_that_leaves_in_mid_download_leaks_nothing(herd, agents):  # noqa
     assert (status, headers["X-Krakend-Source"]) == (200, "disk")
     assert hashlib.sha256(body).hexdigest() == digest[7:]
     delete(agent, digest)
-    await_until(lambda: open_files(agent) == before)
+    # Connections to the other roles come and go meanwhile; those of the clients that left would be more.
+    await_until(lambda: files(agent) == [name for name in before if name != "socket"])
+    await_until(lambda: open_files(agent).count("socket") < before.count("socket") + clients // 2)
 
 
 def test_client_that_leaves_a_stalled_download_is_let_go(herd, agents):  # noqa: F811

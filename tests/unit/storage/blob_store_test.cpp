@@ -124,6 +124,18 @@ TEST_CASE("blob store: a disk that runs full at any byte leaves nothing behind")
   }
 }
 
+TEST_CASE("blob store: a large portion that could not be written does not count for the digest") {
+  Stage stage;
+  const std::string portion(256 * 1024, 'k');
+  const auto upload = *run(stage.loop, stage.store->create_upload());
+  const auto before = stage.world.memory.space("/")->available;
+  stage.world.memory.set_capacity(1024);
+  CHECK_FALSE(upload->writer(0)->write(as_bytes(portion)));
+  stage.world.memory.set_capacity(before);
+  REQUIRE(upload->writer(0)->write(as_bytes(portion)));
+  CHECK(run(stage.loop, upload->commit(Digest::of(portion), 4 << 20)));
+}
+
 TEST_CASE(
     "blob store: a download that does not fit is refused before its first byte, and says how much is "
     "needed") {
