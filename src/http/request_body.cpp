@@ -68,6 +68,7 @@ Task<Result<uint64_t>> ConnectionBody::read_sized(io::ByteSink& sink, uint64_t /
   ProgressWatch watch(clock_, stream_, timeout_);
   uint64_t read = 0;
   while (left_ > 0) {
+    stream_->expect(left_);
     auto got = co_await receive(sink, left_);
     if (!got && watch.expired())
       co_return fail(Errc::timeout, "no byte of the body for {} s", to_seconds(timeout_));

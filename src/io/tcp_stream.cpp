@@ -1,5 +1,7 @@
 #include "io/tcp_stream.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 
 #include <algorithm>
@@ -7,6 +9,7 @@
 #include <asio/use_awaitable.hpp>
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 #include "krakend/core/hash.h"
 #include "krakend/core/units.h"
@@ -56,7 +59,11 @@ class FileSink final : public ByteSink {
 }  // namespace
 
 TcpStream::TcpStream(Loop& loop, int fd)
-    : loop_(loop), socket_(loop.executor()), peer_(peer_address(fd)), local_(local_address(fd)) {}
+    : loop_(loop),
+      socket_(loop.executor()),
+      descriptor_(fd),
+      peer_(peer_address(fd)),
+      local_(local_address(fd)) {}
 
 Result<StreamPtr> TcpStream::make(Loop& loop, Descriptor fd) {
   auto stream = std::make_shared<TcpStream>(loop, fd.get());
@@ -164,6 +171,12 @@ TcpStream::Step TcpStream::receive_step(ByteSink& sink, uint64_t max) {
   return step;
 }
 
+uint64_t TcpStream::bytes_received() const {
+  int waiting = 0;
+  if (low_water_ > 1 && ::ioctl(descriptor_, SIOCINQ, &waiting) != 0) waiting = 0;
+  return received_.load(std::memory_order_relaxed) + static_cast<uint64_t>(waiting);
+}
+
 /// How many bytes must have arrived before a waiting read is woken. Never more than are sure to come.
 void TcpStream::set_low_water(uint64_t bytes) {
   bytes = std::clamp<uint64_t>(bytes, 1, low_water_max);
@@ -174,7 +187,8 @@ void TcpStream::set_low_water(uint64_t bytes) {
 
 Task<Result<uint64_t>> TcpStream::receive(ByteSink& sink, uint64_t max) {
   const auto self = shared_from_this();
-  set_low_water(1);
+  // Small bodies are not worth the system call.
+  set_low_water(std::exchange(expected_, 0) >= low_water_max ? low_water_max : 1);
   auto ready = co_await wait(Direction::read);
   if (!ready) co_return propagate(ready);
   while (true) {

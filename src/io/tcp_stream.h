@@ -22,8 +22,9 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) override;
   Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length, ByteSink* tap) override;
   Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) override;
+  void expect(uint64_t bytes) override { expected_ = bytes; }
   void shutdown() noexcept override;
-  uint64_t bytes_received() const override { return received_.load(std::memory_order_relaxed); }
+  uint64_t bytes_received() const override;
   uint64_t bytes_sent() const override { return sent_.load(std::memory_order_relaxed); }
   const Address& peer() const override { return peer_; }
   const Address& local() const override { return local_; }
@@ -47,10 +48,12 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
 
   Loop& loop_;
   asio::posix::stream_descriptor socket_;
+  const int descriptor_;
   std::atomic<bool> shut_{false};
   std::atomic<uint64_t> received_{0};
   std::atomic<uint64_t> sent_{0};
   uint64_t low_water_ = 1;
+  uint64_t expected_ = 0;  ///< for the next receive()
   Address peer_;
   Address local_;
 };

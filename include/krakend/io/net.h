@@ -42,6 +42,8 @@ class Stream {
   /// Waits until bytes are there, then feeds what has arrived into `sink`, at most `max` bytes. Returns how
   /// many; 0 is the end of the stream. An error of the sink is returned as it is.
   virtual Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) = 0;
+  /// A hint for the next receive(): this many bytes are sure to come, so it may wait for a batch of them.
+  virtual void expect(uint64_t /*bytes*/) {}
   /// Receives exactly `length` bytes to `offset` of `file`; the value is their CRC-32. Early end: network.
   /// `tap`, where given, is fed the same bytes on the pool while they are hot; it must not fail.
   virtual Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length,
@@ -51,7 +53,8 @@ class Stream {
   /// Ends all operations on both sides, now and later, with an error; idempotent. The descriptor stays
   /// reserved until the destructor, because a pool thread may be using it.
   virtual void shutdown() noexcept = 0;
-  /// Bytes moved so far: how a watchdog sees progress inside a long operation.
+  /// Bytes moved so far: how a watchdog sees progress inside a long operation. Those that have arrived and wait
+  /// for their batch count as received.
   virtual uint64_t bytes_received() const = 0;
   virtual uint64_t bytes_sent() const = 0;
   virtual const Address& peer() const = 0;

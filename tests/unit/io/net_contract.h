@@ -110,6 +110,28 @@ void receive_contract() {
     CHECK(sums.length == sent.size());
     CHECK(sums.sum == crc32(0, sent));
   }
+  SECTION("what is expected may wait for a batch; it counts as received, and an early end lets it go") {
+    const auto sent = random_bytes(300 * KiB, 3);
+    CrcSink sums;
+    const auto first = std::span<const std::byte>(sent).first(100 * KiB);
+    const auto writer = [&]() -> Task<> {
+      take(co_await pair.opened->write(first));
+      while (pair.accepted->bytes_received() < first.size()) co_await world.loop.offload([] {});
+      take(co_await pair.opened->write(std::span<const std::byte>(sent).subspan(first.size())));
+      pair.opened.reset();
+    };
+    const auto reader = [&]() -> Task<> {
+      uint64_t got = 0;
+      do {
+        pair.accepted->expect(1 * MiB);
+        got = take(co_await pair.accepted->receive(sums, 1 * MiB));
+      } while (got > 0);
+    };
+    world.run(both(world.loop, writer(), reader()));
+    CHECK(sums.length == sent.size());
+    CHECK(sums.sum == crc32(0, sent));
+    CHECK(pair.accepted->bytes_received() == sent.size());
+  }
   SECTION("an error of the sink comes back as it is") {
     FullSink full;
     const auto body = [&]() -> Task<> {
