@@ -1,15 +1,14 @@
 import hashlib
-import json
 import os
 import re
 import subprocess
 import time
-import urllib.request
 
 import pytest
 
 import cluster
 import liar
+import p2p_wire as wire
 from test_main_job import MIB, agents, get_blob, herd  # noqa: F401 (fixtures)
 
 
@@ -46,13 +45,9 @@ def test_bad_peer_does_not_spoil_the_blob(herd, agents, lie, reason):  # noqa: F
     data = os.urandom(24 * MIB)
     digest = cluster.push_blob(herd, data)
     agent = agents(1)
-    tracker = "%s:%d" % herd.ports["tracker api"]
-    info = json.load(urllib.request.urlopen(f"http://{tracker}/namespace/t%2Fapp/blobs/{digest}/metainfo"))["Info"]
-    bencoded = (f"d6:Lengthi{info['Length']}e4:Name64:{info['Name']}11:PieceLengthi{info['PieceLength']}e9:PieceSumsl" +
-                "".join(f"i{s}e" for s in info["PieceSums"]) + "ee")
-    info_hash = hashlib.sha1(bencoded.encode()).hexdigest()
-    peer = liar.Liar("127.0.0.9", info, info_hash, lie)
-    peer.announce(tracker, info, info_hash)
+    tracker = herd.ports["tracker api"]
+    peer = liar.Liar("127.0.0.9", wire.Blob.of_tracker(tracker, digest), lie)
+    peer.announce(tracker)
     start = time.monotonic()
     assert get_blob(agent, digest)[2] == data
     assert peer.requests > 0
