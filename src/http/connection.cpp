@@ -168,7 +168,19 @@ Task<Response> Connection::run_handler(Request& request) {
   co_return response;
 }
 
+/// Waits for the first byte of a body that may turn out not to come, as long as the status can still say so.
+Task<> Connection::settle(Response& response) {
+  const auto* range = std::get_if<ContentRange>(&response.body);
+  if (range == nullptr || range->length == 0 || !response.unless_ready) co_return;
+  auto available = co_await wait_ready(range->content, range->offset);
+  if (available) co_return;
+  auto instead = response.unless_ready(available.error());
+  instead.close = response.close;
+  response = std::move(instead);
+}
+
 Task<bool> Connection::write_response(const std::string& method, Response& response, bool keep_alive) {
+  if (method != "HEAD") co_await settle(response);
   ProgressWatch watch(context_->clock, stream_, context_->options.body_timeout);
   auto head = format_head(response, keep_alive);
   // Nothing of a body that is not sent may be held while the client is slow.

@@ -43,6 +43,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   io::Timer head_timer();
   static Task<> time_out(std::shared_ptr<Connection> self);
   Task<Response> run_handler(Request& request);
+  Task<> settle(Response& response);
   Task<bool> write_response(const std::string& method, Response& response, bool keep_alive);
   Task<bool> send_content(const ContentRange& range);
   Task<Result<uint64_t>> wait_ready(io::ContentPtr content, uint64_t offset);
