@@ -20,9 +20,12 @@ struct Agent::Impl {
         log(services.log.module("agent")),
         tracker_hosts(services.net, services.clock, options.trackers, log),
         build_index_hosts(services.net, services.clock, options.build_indexes, log),
+        origin_hosts(services.net, services.clock, options.origins, log),
         trackers(services.client, services.clock, services.random, tracker_hosts.hosts()),
         tags(services.client, services.clock, services.random, build_index_hosts.hosts()),
-        tracker_link(trackers),
+        origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(), log),
+        tracker_link(services.clock, services.random, trackers, options.origins.empty() ? nullptr : &origins,
+                     log),
         engine({services.loop, services.clock, services.random, services.net, store}, options.p2p,
                options.scheduler, &tracker_link, services.log.module("p2p")),
         transfer(engine, tags),
@@ -60,8 +63,10 @@ struct Agent::Impl {
   Logger log;
   cluster::HostWatch tracker_hosts;
   cluster::HostWatch build_index_hosts;
+  cluster::HostWatch origin_hosts;
   api::TrackerClient trackers;
   api::TagClient tags;
+  api::OriginCluster origins;
   TrackerLink tracker_link;
   p2p::Engine engine;
   SwarmTransfer transfer;
@@ -86,6 +91,7 @@ Result<Agent::Bound> Agent::start() {
   if (!server) return propagate(server);
   impl_->tasks.spawn(impl_->tracker_hosts.run(), "trackers");
   impl_->tasks.spawn(impl_->build_index_hosts.run(), "build-indexes");
+  if (!impl_->options.origins.empty()) impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");
   impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return Bound{*registry, *server, *p2p};
 }
@@ -95,6 +101,7 @@ Task<> Agent::stop() {
   co_await impl_->tasks.stop();
   co_await impl_->handler.stop();
   co_await impl_->engine.stop();
+  co_await impl_->origins.stop();
 }
 
 }  // namespace krakend::agent

@@ -17,6 +17,8 @@ struct AgentOptions {
   io::Address server_listen;
   cluster::HostsOptions trackers;
   cluster::HostsOptions build_indexes;
+  /// Asked while no tracker answers; empty: nobody is.
+  cluster::HostsOptions origins;
   p2p::EngineSelf p2p;
   p2p::EngineOptions scheduler;
 };

@@ -134,6 +134,12 @@ Result<void> settle_all_hosts(Config& config, const Options& options) {
     agent::AgentOptions& to = role->settings.options;
     settle(*role, "tracker.hosts", Role::tracker, options.trackers, to.trackers);
     settle(*role, "build_index.hosts", Role::build_index, options.build_indexes, to.build_indexes);
+    settled.push_back(check_hosts(*role, "origin.hosts", to.origins));
+    // Without a word the agent knows no origins: the trackers tell it of those that matter.
+    if (!options.origins.empty()) {
+      to.origins = cluster::HostsOptions(options.origins);
+      role->table.set_by_flag("origin.hosts.static", "--origin");
+    }
   }
   for (const Result<void>& result : settled) {
     if (!result) return result;

@@ -12,6 +12,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
   add_peer_identity(table, config.peer_ids);
   add_hosts(table, "tracker.hosts", options.trackers, "trackers to announce to");
   add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes to resolve tags with");
+  add_hosts(table, "origin.hosts", options.origins, "origins that are asked while no tracker answers");
   add_common(table, config);
 
   table.bind("store.download_cleanup.disabled", make_switch_value(config.eviction.partial_disabled),

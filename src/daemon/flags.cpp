@@ -9,6 +9,7 @@ namespace krakend::daemon {
 namespace {
 
 const std::set<Role> peers{Role::agent, Role::origin};
+const std::set<Role> of_origins{Role::tracker, Role::build_index, Role::proxy, Role::agent};
 const std::set<Role> ported{Role::tracker, Role::build_index, Role::proxy};
 
 template <class T>
@@ -178,8 +179,9 @@ void add_general(std::vector<Flag>& table) {
                    "the build-index in this process, else 127.0.0.1:15004",
                    "Build-index to use; repeatable",
                    host_list(&Options::build_indexes)});
-  table.push_back({"origin", "HOST:PORT", ported, "the origin in this process, else 127.0.0.1:15002",
-                   "Origin to use; repeatable", host_list(&Options::origins)});
+  table.push_back({"origin", "HOST:PORT", of_origins, "the origin in this process, else 127.0.0.1:15002",
+                   "Origin to use; repeatable. For an agent: asked while no tracker answers, default none",
+                   host_list(&Options::origins)});
   table.push_back({"log-level", "LEVEL", {}, "info", "debug, info, warn or error", set_log_level});
   table.push_back({"log-json", "", {}, "", "One JSON object per log line", set_log_json});
   table.push_back(
