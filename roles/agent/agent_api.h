@@ -26,6 +26,8 @@ class AgentApi {
   Task<http::Response> blob(http::Request& request);
   Task<http::Response> remove(http::Request& request);
   Task<http::Response> torrents();
+  Task<http::Response> torrent(http::Request& request);
+  Task<http::Response> blacklist();
   Task<http::Response> configure(http::Request& request);
 
   p2p::Engine& engine_;

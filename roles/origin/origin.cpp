@@ -76,6 +76,8 @@ struct Origin::Impl {
   Task<http::Response> readiness(http::Request& request);
   Task<http::Response> peer_context(http::Request& request);
   Task<http::Response> torrents(http::Request& request);
+  Task<http::Response> torrent(http::Request& request);
+  Task<http::Response> blacklist(http::Request& request);
   Task<http::Response> configure_scheduler(http::Request& request);
   Task<http::Response> status(http::Request& request);
 
@@ -163,6 +165,8 @@ http::Router Origin::Impl::router() {
       .add("GET", "/readiness", bind(this, &Impl::readiness))
       .add("GET", "/internal/peercontext", bind(this, &Impl::peer_context))
       .add("GET", "/x/torrents", bind(this, &Impl::torrents))
+      .add("GET", "/x/torrents/{digest}", bind(this, &Impl::torrent))
+      .add("GET", "/x/blacklist", bind(this, &Impl::blacklist))
       .add("PATCH", "/x/config/scheduler", bind(this, &Impl::configure_scheduler))
       .add("GET", "/x/status", bind(this, &Impl::status));
   blobs.add_routes(router);
@@ -199,7 +203,8 @@ Task<http::Response> Origin::Impl::configure_scheduler(http::Request& request) {
   if (!body) co_return api::error_with_status(500, body.error());
   auto wanted = p2p::parse_engine_options(*body, p2p::origin_engine_options());
   if (!wanted) co_return api::error_with_status(500, wanted.error());
-  engine.configure(*wanted);
+  auto configured = engine.configure(*wanted);
+  if (!configured) co_return api::error_with_status(500, configured.error());
   log.info("scheduler configured anew");
   co_return http::text_response(200);
 }
@@ -227,6 +232,18 @@ Task<http::Response> Origin::Impl::status(http::Request& /*request*/) {
 
 Task<http::Response> Origin::Impl::torrents(http::Request& /*request*/) {
   co_return http::json_response(200, p2p::torrents_json(engine.torrents()));
+}
+
+Task<http::Response> Origin::Impl::torrent(http::Request& request) {
+  const auto digest = Digest::parse_any(api::param(request, "digest"));
+  if (!digest) co_return api::error_with_status(400, digest.error());
+  const auto status = engine.torrent(*digest);
+  if (!status) co_return http::text_response(404, "blob " + digest->str() + " is not seeded now");
+  co_return http::json_response(200, p2p::torrent_json(*status));
+}
+
+Task<http::Response> Origin::Impl::blacklist(http::Request& /*request*/) {
+  co_return http::text_response(200, p2p::blacklist_json(engine.blacklist()));
 }
 
 }  // namespace krakend::origin

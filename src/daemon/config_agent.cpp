@@ -9,6 +9,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
   add_scheduler(table, options.scheduler);
   table.key("serve_unverified_ranges", options.scheduler.serve_unverified_ranges,
             "a Range of a blob that is still arriving is served when its pieces' CRC-32 is right");
+  add_network_event(table, options.scheduler.network_event);
   add_peer_identity(table, config.peer_ids);
   add_hosts(table, "tracker.hosts", options.trackers, "trackers to announce to");
   add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes to resolve tags with");

@@ -121,6 +121,72 @@ void accept_listener(ConfigTable& table, const std::string& at) {
   table.accept(at, {"net", "addr"});
 }
 
+namespace {
+
+void add_torrent_log(ConfigTable& table, p2p::TorrentLogOptions& log) {
+  const std::string at = "scheduler.torrentlog.";
+  table.key(at + "path", log.path,
+            "file that downloads and connections are logged to, as the reference does; "
+            "empty: none, the log of the process has them");
+  table.key(at + "disable", log.disable, "nothing is written there");
+  table.choice_key<LogLevel>(at + "level", log.level,
+                             {{"debug", LogLevel::debug},
+                              {"info", LogLevel::info},
+                              {"warn", LogLevel::warn},
+                              {"error", LogLevel::error}},
+                             "least level that is written; connections and summaries are debug");
+  table.choice_key<bool>(at + "encoding", log.json, {{"console", false}, {"json", true}},
+                         "form of the lines");
+  table.key(at + "service_name", log.service_name, "stands in each line");
+  table.key(at + "timeEncoder", log.time_encoder,
+            "iso8601, millis or nanos; anything else: seconds since 1970");
+}
+
+void add_connections(ConfigTable& table, p2p::EngineOptions& engine) {
+  const std::string state = "scheduler.connstate.";
+  table.key(state + "max_open_conn", engine.max_open_conn, "open connections per torrent", "connections");
+  table.key(state + "max_mutual_conn", engine.max_mutual_conn,
+            "of an incoming peer's neighbours so many may be ours; 0: max_open_conn", "connections");
+  table.key(state + "disable_blacklist", engine.disable_blacklist,
+            "a peer that failed is left alone for 0.5 s at most; one that sent wrong bytes stays banned");
+  table.key(state + "blacklist_duration", engine.blacklist_duration,
+            "a peer that failed is left alone this long");
+  const std::string conn = "scheduler.conn.";
+  table.key(conn + "handshake_timeout", engine.handshake_timeout, "longest handshake");
+  table.key(conn + "sender_buffer_size", engine.sender_buffer_size,
+            "what one peer may have asked for and not got", "pieces");
+  table.key(conn + "bandwidth.enable", engine.limit_bandwidth,
+            "pieces are sent and received at these rates at most");
+  table.key(conn + "bandwidth.egress_bits_per_sec", engine.egress_bits_per_sec,
+            "all pieces together that are sent", "bits a second");
+  table.key(conn + "bandwidth.ingress_bits_per_sec", engine.ingress_bits_per_sec,
+            "all pieces together that are received", "bits a second");
+  table.accept("scheduler.conn", {"receiver_buffer_size", "bandwidth.token_size"});
+}
+
+void add_dispatch(ConfigTable& table, p2p::EngineOptions& engine) {
+  const std::string at = "scheduler.dispatch.";
+  table.key(at + "pipeline_limit", engine.pipeline_limit, "requests in flight to an agent", "pieces");
+  table.key(at + "origin_pipeline_limit", engine.origin_pipeline_limit, "requests in flight to an origin",
+            "pieces");
+  table.key(at + "piece_request_min_timeout", engine.piece_request_min_timeout,
+            "a piece is asked for elsewhere after this at the latest; measured rates make it sooner");
+  table.key(at + "piece_request_timeout_per_mb", engine.piece_request_timeout_per_mb,
+            "or after this for each MiB of a piece, where that is longer");
+  table.choice_key<p2p::PiecePolicy>(
+      at + "piece_request_policy", engine.piece_request_policy,
+      {{"rarest_first", p2p::PiecePolicy::rarest_first}, {"default", p2p::PiecePolicy::random}},
+      "which piece is asked for first; default: any");
+  table.key(
+      at + "endgame_threshold", engine.endgame_threshold,
+      "late pieces are asked for twice when no more than this are missing; 0: when there is nothing else "
+      "to ask for",
+      "pieces");
+  table.key(at + "disable_endgame", engine.disable_endgame, "late pieces are never asked for twice");
+}
+
+}  // namespace
+
 void accept_log(ConfigTable& table, const std::string& at) {
   table.accept(at, {"level", "disable", "service_name", "path", "encoding", "timeEncoder"});
 }
@@ -143,31 +209,26 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key("scheduler.leecher_tti", engine.leecher_tti,
             "an incomplete torrent without progress fails after this");
   table.key("scheduler.conn_tti", engine.conn_tti, "idle connections are closed after this");
-  table.key("scheduler.connstate.max_open_conn", engine.max_open_conn, "open connections per torrent",
-            "connections");
+  table.key("scheduler.conn_ttl", engine.conn_ttl, "connections are closed at this age, and made again");
+  table.key("scheduler.preemption_interval", engine.preemption_interval,
+            "between two looks at seeder_tti, conn_tti and conn_ttl");
+  table.key("scheduler.disable_preemption", engine.disable_preemption,
+            "none of seeder_tti, leecher_tti, conn_tti and conn_ttl holds");
+  table.key("scheduler.no_peer_timeout", engine.no_peer_timeout,
+            "a download to which no peer has been connected for this long fails");
   table.key("scheduler.super_seeding", engine.super_seeding,
             "origins show each peer a few pieces at a time, so that different ones leave them");
-  table.key("scheduler.connstate.blacklist_duration", engine.blacklist_duration,
-            "a peer that failed is left alone this long");
-  table.key("scheduler.conn.handshake_timeout", engine.handshake_timeout, "longest handshake");
-  table.key("scheduler.dispatch.pipeline_limit", engine.pipeline_limit, "requests in flight to an agent",
-            "pieces");
-  table.key("scheduler.dispatch.origin_pipeline_limit", engine.origin_pipeline_limit,
-            "requests in flight to an origin", "pieces");
-  table.accept("scheduler", {"conn_ttl", "preemption_interval", "emit_stats_interval", "disable_preemption",
-                             "probe_timeout", "connstate.max_mutual_conn", "connstate.disable_blacklist",
-                             "conn.sender_buffer_size", "conn.receiver_buffer_size"});
-  table.key("scheduler.conn.bandwidth.enable", engine.limit_bandwidth,
-            "pieces are sent and received at these rates at most");
-  table.key("scheduler.conn.bandwidth.egress_bits_per_sec", engine.egress_bits_per_sec,
-            "all pieces together that are sent", "bits a second");
-  table.key("scheduler.conn.bandwidth.ingress_bits_per_sec", engine.ingress_bits_per_sec,
-            "all pieces together that are received", "bits a second");
-  table.accept("scheduler.conn.bandwidth", {"token_size"});
-  table.accept("scheduler.dispatch", {"piece_request_min_timeout", "piece_request_timeout_per_mb",
-                                      "piece_request_policy", "endgame_threshold", "disable_endgame"});
-  accept_log(table, "scheduler.torrentlog");
+  table.accept("scheduler", {"emit_stats_interval", "probe_timeout"});
+  add_connections(table, engine);
+  add_dispatch(table, engine);
+  add_torrent_log(table, engine.torrent_log);
   accept_log(table, "scheduler.log");
+}
+
+void add_network_event(ConfigTable& table, p2p::NetworkEventOptions& events) {
+  table.key("network_event.enabled", events.enabled,
+            "what happens between peers is appended to network_event.log_path");
+  table.key("network_event.log_path", events.log_path, "the file that the visualiser reads");
 }
 
 void add_peer_identity(ConfigTable& table, PeerIdFactory& factory) {
@@ -175,7 +236,6 @@ void add_peer_identity(ConfigTable& table, PeerIdFactory& factory) {
       "peer_id_factory", factory,
       {{"random", PeerIdFactory::random}, {"addr_hash", PeerIdFactory::addr_hash}},
       "how the peer id is made: at random, or from peer IP and port");
-  table.accept("network_event", {"enabled", "log_path"});
 }
 
 }  // namespace krakend::daemon

@@ -24,6 +24,7 @@ void describe(ConfigTable& table, OriginConfig& config) {
             "checks");
   table.key("healthcheck.timeout", options.health.timeout, "how long a check may take");
   add_scheduler(table, options.scheduler);
+  add_network_event(table, options.scheduler.network_event);
   add_peer_identity(table, config.peer_ids);
   add_common(table, config);
 

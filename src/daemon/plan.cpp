@@ -227,6 +227,13 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   }
   if (config.proxy) plan_proxy(options, config, plan);
   if (config.agent) plan_agent(options, config, plan, random);
+  for (p2p::EngineSelf* self :
+       {plan.agent ? &plan.agent->p2p : nullptr, plan.origin ? &plan.origin->p2p : nullptr}) {
+    if (self == nullptr) continue;
+    self->zone = options.zone;
+    self->cluster = options.cluster;
+    self->hostname = host.host_name;
+  }
   return plan;
 }
 

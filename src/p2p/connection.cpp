@@ -8,7 +8,8 @@ namespace krakend::p2p {
 
 Connection::Connection(io::Loop& loop, io::StreamPtr stream, Handshake peer, bool origin, bool opener,
                        TimePoint now)
-    : last_progress(now),
+    : since(now),
+      last_progress(now),
       last_useful(now),
       last_taken(now),
       stream_(std::move(stream)),
@@ -24,15 +25,15 @@ void Connection::send(const Message& message) {
   wake_.notify_all();
 }
 
-bool Connection::send_piece(PieceIndex index, TimePoint now) {
-  if (pieces_.size() >= max_queued_pieces) return false;
+bool Connection::send_piece(PieceIndex index, TimePoint now, size_t most) {
+  if (pieces_.size() >= most) return false;
   pieces_.push_back({index, now});
   wake_.notify_all();
   return true;
 }
 
-void Connection::cancel_piece(PieceIndex index) {
-  std::erase_if(pieces_, [index](const Asked& asked) { return asked.piece == index; });
+bool Connection::cancel_piece(PieceIndex index) {
+  return std::erase_if(pieces_, [index](const Asked& asked) { return asked.piece == index; }) > 0;
 }
 
 void Connection::close() {

@@ -68,6 +68,17 @@ std::optional<PieceIndex> PiecePicker::pick(const Bitfield& peer, uint64_t draw)
   return rarest(peer, draw >> 1);
 }
 
+std::vector<uint32_t> PiecePicker::rarity() const {
+  std::vector<uint32_t> pieces;
+  for (PieceIndex index = 0; index < have_.size(); ++index) {
+    if (have_.test(index)) continue;
+    const uint32_t count = availability_[index];
+    if (count >= pieces.size()) pieces.resize(count + 1);
+    ++pieces[count];
+  }
+  return pieces;
+}
+
 std::optional<PieceIndex> PiecePicker::wanted_by(uint64_t reader) const {
   const auto found = cursors_.find(reader);
   if (found == cursors_.end()) return std::nullopt;
@@ -90,7 +101,7 @@ std::optional<PieceIndex> PiecePicker::rarest(const Bitfield& peer, uint64_t dra
   uint64_t ties = 0;
   for (size_t word = 0; word < have_.words().size(); ++word) {
     for_each_bit(candidates(peer, word), static_cast<uint32_t>(word * 64), [&](PieceIndex index) {
-      const uint32_t count = availability_[index];
+      const uint32_t count = prefer_rare_ ? availability_[index] : 1;
       if (count > fewest) return;
       ties = count < fewest ? 1 : ties + 1;
       fewest = count;

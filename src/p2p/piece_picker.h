@@ -21,6 +21,8 @@ class PiecePicker {
   static constexpr uint32_t cursor_window = 32;
 
   explicit PiecePicker(const Bitfield& have);
+  /// Without it any piece is as good as the rarest (dispatch.piece_request_policy).
+  void prefer_rare(bool on) { prefer_rare_ = on; }
 
   void add_peer(const Bitfield& pieces);
   void remove_peer(const Bitfield& pieces);
@@ -44,6 +46,8 @@ class PiecePicker {
   /// A missing, unrequested piece that the peer has. `draw` is a uniform random number.
   std::optional<PieceIndex> pick(const Bitfield& peer, uint64_t draw) const;
   uint32_t availability(PieceIndex index) const { return availability_.at(index); }
+  /// How many of the missing pieces are with 0, 1, 2 … connected peers.
+  std::vector<uint32_t> rarity() const;
 
  private:
   uint64_t candidates(const Bitfield& peer, size_t word) const;
@@ -54,6 +58,7 @@ class PiecePicker {
   Bitfield requested_;
   std::vector<uint32_t> availability_;
   std::map<uint64_t, PieceIndex> cursors_;  ///< by reader
+  bool prefer_rare_ = true;
 };
 
 }  // namespace krakend::p2p

@@ -56,6 +56,11 @@ unsigned RequestTable::outstanding(const PeerId& peer) const {
   return found == by_peer_.end() ? 0 : static_cast<unsigned>(found->second.size());
 }
 
+std::vector<PieceIndex> RequestTable::of_peer(const PeerId& peer) const {
+  const auto found = by_peer_.find(peer);
+  return found == by_peer_.end() ? std::vector<PieceIndex>{} : found->second;
+}
+
 std::optional<TimePoint> RequestTable::oldest(const PeerId& peer) const {
   const auto found = by_peer_.find(peer);
   if (found == by_peer_.end()) return std::nullopt;

@@ -25,6 +25,7 @@ class RequestTable {
 
   bool requested(PieceIndex piece) const { return by_piece_.contains(piece); }
   unsigned outstanding(const PeerId& peer) const;
+  std::vector<PieceIndex> of_peer(const PeerId& peer) const;
   /// When the oldest unanswered request to the peer was sent.
   std::optional<TimePoint> oldest(const PeerId& peer) const;
   bool empty() const { return by_piece_.empty(); }

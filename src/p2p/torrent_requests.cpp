@@ -87,12 +87,16 @@ void Torrent::send_request(Connection& connection, PieceIndex piece) {
   requests_.add(connection.id(), piece, now);
   picker_.mark_requested(piece);
   settle_budget();
+  if (auto* counted = counts(connection.id())) ++counted->requests_sent;
+  context_->events.about_piece("request_piece", info_->info_hash(), connection.id(), piece);
   connection.send(PieceRequest{piece, 0, static_cast<uint32_t>(info_->piece_size(piece))});
 }
 
 /// Endgame: whoever has nothing to do for us any more is asked for what others take long to deliver.
 void Torrent::request_duplicates() {
-  if (requests_.empty()) return;
+  const auto& options = context_->options;
+  if (requests_.empty() || options.disable_endgame) return;
+  if (options.endgame_threshold > 0 && have_.size() - have_.count() > options.endgame_threshold) return;
   const auto now = context_->clock.now();
   const auto patience =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(2 * typical_piece_time()));

@@ -4,6 +4,7 @@ Nothing of krakend is in it: the wire code is that of p2p_wire. Where the refere
 poisoned, the fake notes an offence; the tests end with `content()`.
 """
 
+import contextlib
 import http.server
 import json
 import queue
@@ -40,8 +41,16 @@ class Peer:
                 if part is None:
                     self.link.shutdown(socket.SHUT_RDWR)
                     return
-                self.link.sendall(part)
+                self.send(part)
             except OSError:
+                return
+
+    def send(self, part):
+        """At the owner's rate; a link that is slow is slow for each of its parts."""
+        step = len(part) if self.owner.rate is None else max(1, self.owner.rate // 10)
+        for at in range(0, len(part), step):
+            self.link.sendall(part[at:at + step])
+            if self.owner.rate is not None and self.owner.stop.wait(0.1):
                 return
 
     def read(self):
@@ -75,13 +84,15 @@ class Peer:
 class GoPeer:
     """One torrent of a reference agent or origin.
 
+    `rate`: bytes a second of each of its links.
     `seeder_tti`: seconds after which a complete torrent is forgotten and all its connections are cut, used or not
     (300 in the reference). `cut_after`: pieces sent in full; in the middle of the next one the connection ends, once.
     """
 
     def __init__(self, address, blob, complete=True, origin=False, max_open_conn=10, seeder_tti=300.0,
-                 blacklist_duration=30.0, request_timeout=16.0, cut_after=None, peer_id=None):
-        self.blob, self.origin = blob, origin
+                 blacklist_duration=30.0, request_timeout=16.0, cut_after=None, peer_id=None,
+                 rate=None):
+        self.blob, self.origin, self.rate = blob, origin, rate
         self.pieces = {i: blob.piece(i) for i in range(blob.count)} if complete else {}
         self.max_open_conn, self.seeder_tti, self.cut_after = max_open_conn, seeder_tti, cut_after
         self.blacklist_duration, self.request_timeout = blacklist_duration, request_timeout
@@ -92,10 +103,20 @@ class GoPeer:
         self.handshakes = self.refused = self.cuts = self.served = 0
         self.asked_of_me = []  # pieces, in order
         self.seeding_since = None
-        self.stopped = False
-        self.socket = socket.create_server((address, 0))
+        self.stop = threading.Event()
+        self.reopen((address, 0))
+
+    def reopen(self, address):
+        """Listens, again after its socket was closed."""
+        self.socket = socket.create_server(address)
         self.address = self.socket.getsockname()
-        threading.Thread(target=self.watched(self.accept), daemon=True).start()
+        threading.Thread(target=self.watched(self.accept), args=(self.socket,), daemon=True).start()
+
+    def vanish(self):
+        """Nobody can connect; what is connected stays."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # close() alone would leave accept() waiting, and the port open
+        self.socket.close()
 
     def watched(self, work):
         """A fault of the fake, or of what it was sent, must not end in silence."""
@@ -113,8 +134,8 @@ class GoPeer:
 
     def content(self):
         """The test fails when the fake was sent what a reference peer does not survive."""
-        self.stopped = True
-        self.socket.close()
+        self.stop.set()
+        self.vanish()
         for peer in list(self.peers.values()):
             peer.cut()
         assert self.offences == []
@@ -156,10 +177,10 @@ class GoPeer:
             self.offend(f"info hash {info_hash}: a slot leaks")
         return name, peer_id, have, namespace
 
-    def accept(self):
-        while not self.stopped:
+    def accept(self, listener):
+        while not self.stop.is_set():
             try:
-                link, _ = self.socket.accept()
+                link, _ = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self.watched(self.greet), args=(link,), daemon=True).start()

@@ -1,35 +1,62 @@
-"""A peer that claims to have a blob and answers every request with a lie."""
+"""Peers that lie: they claim to have a blob, and what they do when they are asked for it is never right."""
 
+import contextlib
 import socket
 import struct
 import threading
+import time
 
 import p2p_wire as wire
 
+# What the handshake says in place of a full bitfield.
+BITFIELDS = {
+    "bits beyond the end": lambda blob: wire.encode_bits([*range(blob.count), blob.count], blob.count),
+    "longer bitfield": lambda blob: wire.encode_bits(range(blob.count + 1), blob.count + 1),
+    "gigantic bitfield": lambda blob: struct.pack(">Q", 1 << 60),
+    "cut bitfield": lambda blob: wire.encode_bits(range(blob.count), blob.count)[:-1],
+}
+
 
 class Liar:
-    """`lie`: "bytes" (wrong ones), "length" (of another piece), "message" (longer than allowed), "silence"."""
+    """`lie`: one of BITFIELDS, or how requests are answered:
 
-    def __init__(self, address, blob, lie):
+    "bytes" (wrong ones), "length" (of another piece), "message" (longer than allowed), "silence", "refusal" (ERROR
+    for each), "stall" (half a payload), "trickle" (a payload byte by byte), "twice" (each piece two times),
+    "unasked" (all pieces at once, asked for or not), "announces" (without an end), "junk" (types nobody knows).
+    """
+
+    def __init__(self, address, blob, lie, peer_id=None):
         self.blob, self.lie = blob, lie
-        self.peer_id = bytes(range(20)).hex()
-        self.requests = 0
+        self.peer_id = peer_id or wire.new_peer_id()
+        self.requests = self.handshakes = 0
+        self.stopped = False
         self.socket = socket.create_server((address, 0))
         threading.Thread(target=self.accept, daemon=True).start()
 
     def announce(self, tracker):
         wire.announce(tracker, self.blob, self.peer_id, self.socket.getsockname(), True)
 
+    def stop(self):
+        self.stopped = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
     def accept(self):
-        while True:
-            link, _ = self.socket.accept()
+        while not self.stopped:
+            try:
+                link, _ = self.socket.accept()
+            except OSError:
+                return
             threading.Thread(target=self.serve, args=(link,), daemon=True).start()
 
     def serve(self, link):
         try:
             wire.read_frame(link)
-            link.sendall(wire.handshake(self.blob, self.peer_id, range(self.blob.count)))
-            while True:
+            self.handshakes += 1
+            bits = BITFIELDS[self.lie](self.blob) if self.lie in BITFIELDS else None
+            link.sendall(wire.handshake(self.blob, self.peer_id, range(self.blob.count), bits=bits))
+            while not self.stopped:
                 fields = wire.parse(wire.read_frame(link))
                 if fields[2] == [wire.PIECE_REQUEST]:
                     request = wire.parse(fields[4][0])
@@ -39,10 +66,33 @@ class Liar:
             link.close()
 
     def answer(self, link, index, length):
-        if self.lie == "silence":
-            return
+        header = wire.piece_message(wire.PIECE_PAYLOAD, index, length)
         if self.lie == "message":
             link.sendall(struct.pack(">I", wire.LONGEST_MESSAGE + 1))
-            return
-        length -= self.lie == "length"
-        link.sendall(wire.piece_message(wire.PIECE_PAYLOAD, index, length) + b"\0" * length)
+        elif self.lie == "bytes":
+            link.sendall(header + b"\0" * length)
+        elif self.lie == "length":
+            link.sendall(wire.piece_message(wire.PIECE_PAYLOAD, index, length - 1) + b"\0" * (length - 1))
+        elif self.lie == "refusal":
+            link.sendall(wire.error_message(index, "piece not complete"))
+        elif self.lie == "stall":
+            link.sendall(header + self.blob.piece(index)[:length // 2])
+        elif self.lie == "trickle":
+            link.sendall(header)
+            for byte in self.blob.piece(index):
+                link.sendall(bytes([byte]))
+                time.sleep(0.05)  # the peer's own slowness
+                if self.stopped:
+                    return
+        elif self.lie == "twice":
+            link.sendall((header + self.blob.piece(index)) * 2)
+        elif self.lie == "unasked":
+            for every in range(self.blob.count):
+                link.sendall(wire.piece_message(wire.PIECE_PAYLOAD, every, self.blob.size(every)) +
+                             self.blob.piece(every))
+        elif self.lie == "announces":
+            flood = b"".join(wire.piece_message(wire.ANNOUNCE_PIECE, i) for i in range(self.blob.count)) * 200
+            while not self.stopped:
+                link.sendall(flood)
+        elif self.lie == "junk":
+            link.sendall((wire.frame(b"\x10\x7f") + wire.message(wire.CANCEL_PIECE, b"\x10\xff\x7f")) * 10_000)

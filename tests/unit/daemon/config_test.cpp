@@ -95,7 +95,7 @@ TEST_CASE("null resets what the parent set, block or value; zero means default")
 
 TEST_CASE("anchors and merge keys; own keys win") {
   const OriginConfig config = origin(
-      "network_event: {log_path: &x {conn_tti: 7s, seeder_tti: 9s}}\n"
+      "verbose: &x {conn_tti: 7s, seeder_tti: 9s}\n"
       "scheduler:\n  conn_tti: 1s\n  <<: *x\n");
   CHECK(config.options.scheduler.conn_tti == 1s);
   CHECK(config.options.scheduler.seeder_tti == 9s);
