@@ -209,6 +209,7 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   if (!plan.peer_ip.empty()) plan.flags.push_back({"peer-ip", plan.peer_ip, options.peer_ip.has_value()});
   if (Result<void> chosen = choose_store(config, plan); !chosen) return propagate(chosen);
 
+  plan.store.boot_id = host.boot_id;
   choose_eviction(config, plan);
   if (Result<void> chosen = choose_statsd(config, plan); !chosen) return propagate(chosen);
 

@@ -14,6 +14,7 @@ namespace krakend::daemon {
 struct HostFacts {
   std::optional<std::string> local_ipv4;
   std::string host_name;
+  std::string boot_id = {};
 };
 
 /// A flag with the value that holds, for --print-config.

@@ -69,7 +69,7 @@ int run_with(const Options& options) {
   const std::unique_ptr<io::Random> random = io::make_system_random();
   Result<Config> config = load_config(options, *disk);
   if (!config) return complain(config.error(), cannot_run);
-  const HostFacts host{io::local_ipv4(), io::host_name()};
+  const HostFacts host{io::local_ipv4(), io::host_name(), io::boot_id()};
   Result<Plan> plan = make_plan(options, *config, host, *random);
   if (!plan) return complain(plan.error(), cannot_run);
   if (options.print_config) {

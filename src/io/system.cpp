@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "io/socket.h"
 
@@ -101,6 +102,13 @@ std::optional<std::string> local_ipv4() {
     }
   }
   return std::nullopt;
+}
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
 }
 
 std::string host_name() {

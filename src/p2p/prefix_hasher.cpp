@@ -50,18 +50,4 @@ void PrefixHasher::adopt(Tap& tap) {
   busy_ = false;
 }
 
-Result<std::vector<PieceIndex>> find_bad_pieces(io::File& file, const MetaInfo& info, const Bitfield& have) {
-  std::vector<PieceIndex> bad;
-  for (PieceIndex index = 0; index < info.piece_count(); ++index) {
-    if (!have.test(index)) continue;
-    uint32_t sum = 0;
-    const auto offset = info.piece_offset(index);
-    auto read = read_range(file, offset, offset + info.piece_size(index), 256 * KiB,
-                           [&sum](auto part) { sum = crc32(sum, part); });
-    if (!read) return propagate(read);
-    if (sum != info.piece_sum(index)) bad.push_back(index);
-  }
-  return bad;
-}
-
 }  // namespace krakend::p2p

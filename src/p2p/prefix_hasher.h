@@ -62,7 +62,4 @@ class PrefixHasher {
   Sha256 sha_;
 };
 
-/// Which of the pieces marked in `have` do not match their sums in the file. Reads all of them: pool work.
-Result<std::vector<PieceIndex>> find_bad_pieces(io::File& file, const MetaInfo& info, const Bitfield& have);
-
 }  // namespace krakend::p2p

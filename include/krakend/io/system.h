@@ -48,5 +48,7 @@ void notify_service_manager(std::string_view state);
 /// First IPv4 address of eth0, ib0, eth1, eth2 in this order that is not loopback (contract config-ops §3).
 std::optional<std::string> local_ipv4();
 std::string host_name();
+/// Names this run of the machine: another one after each boot. Empty where the system does not tell.
+std::string boot_id();
 
 }  // namespace krakend::io
