@@ -34,9 +34,10 @@ class RequestTable {
   void clear();
 
   /// Endgame: the piece that has been waiting longest, at least `min_age`, asked of exactly one peer that is
-  /// not `peer`, which has it too. At most one duplicate per piece.
-  std::optional<PieceIndex> overdue_for(const PeerId& peer, const Bitfield& pieces, TimePoint now,
-                                        Duration min_age) const;
+  /// not `peer`, which has it too. At most one duplicate per piece, and none of those whose bytes are
+  /// arriving: a second copy could not be kept.
+  std::optional<PieceIndex> overdue_for(const PeerId& peer, const Bitfield& pieces, const Bitfield& arriving,
+                                        TimePoint now, Duration min_age) const;
 
  private:
   struct Request {

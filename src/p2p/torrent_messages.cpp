@@ -161,6 +161,8 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   auto drained = co_await drain(connection->stream(), payload.length);
   if (auto* counted = counts(connection->id())) ++counted->duplicate_pieces_received;
   requests_.erase(connection->id(), index);
+  // Whoever's bytes were kept instead may have failed meanwhile.
+  if (!have_.test(index) && !receiving_.test(index) && !requests_.requested(index)) picker_.release(index);
   request_more();
   co_return drained;
 }

@@ -104,7 +104,7 @@ void Torrent::request_duplicates() {
   for (const auto& [id, connection] : peers_) {
     if (connection->closed() || connection->snubbed || requests_.outstanding(id) > 0) continue;
     if (picker_.interested(connection->have())) continue;  // the budget alone holds it up
-    const auto piece = requests_.overdue_for(id, connection->have(), now, age);
+    const auto piece = requests_.overdue_for(id, connection->have(), receiving_, now, age);
     if (piece) send_request(*connection, *piece);
   }
 }

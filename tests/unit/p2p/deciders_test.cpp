@@ -106,9 +106,10 @@ TEST_CASE("request table: lost peers free their pieces, endgame asks once more")
   table.add(peer(2), 8, start + 2s);
   CHECK(table.outstanding(peer(1)) == 2);
   CHECK(table.oldest(peer(1)) == start);
-  CHECK(table.overdue_for(peer(2), Bitfield(10, true), start + 5s, 1s) == 7u);
-  CHECK_FALSE(table.overdue_for(peer(1), Bitfield(10, true), start + 5s, 1s));
-  CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), start + 500ms, 1s));
+  CHECK(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10), start + 5s, 1s) == 7u);
+  CHECK_FALSE(table.overdue_for(peer(1), Bitfield(10, true), Bitfield(10), start + 5s, 1s));
+  CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10), start + 500ms, 1s));
+  CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10, true), start + 5s, 1s));
   CHECK(table.erase_peer(peer(1)) == std::vector<PieceIndex>{7});
   CHECK(table.erase_piece(8) == std::vector<PeerId>{peer(2)});
   CHECK(table.empty());
