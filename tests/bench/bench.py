@@ -209,7 +209,8 @@ BENCHES = {"warm-get": Bench.warm_get, "cold-pull": Bench.cold_pull, "four-agent
            "idle-connections": registry_bench.idle_connections,
            "origin-upload": origin_bench.origin_upload, "small-uploads": origin_bench.small_uploads,
            "metainfo": origin_bench.metainfo, "open-store": origin_bench.open_store,
-           "shaped-swarm": swarm_bench.shaped_swarm}
+           "shaped-swarm": swarm_bench.shaped_swarm, "disturbed-swarm": swarm_bench.disturbed_swarm,
+           "many-torrents": swarm_bench.many_torrents}
 
 
 def main():
