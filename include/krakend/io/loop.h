@@ -16,6 +16,9 @@ namespace krakend::io {
 struct LoopOptions {
   /// Threads for disk, hashing and moving bytes. 0: offloaded work runs on the loop thread (simulation).
   unsigned pool_threads = 8;
+  /// Stands in for the pool: runs `work`, and then, maybe later, `done`, both on the loop thread and never
+  /// inside the call. So work can take time that nobody spends.
+  std::function<void(std::function<void()> work, std::function<void()> done)> pool = {};
 };
 
 /// The event loop of the process: one thread owns all domain state, a small pool does what blocks or
@@ -30,8 +33,9 @@ class Loop {
 
   /// Runs until stop(). The calling thread is the loop thread.
   void run();
-  /// Runs whatever is ready and returns; for tests and simulation.
-  void poll();
+  /// Runs whatever is ready, up to a limit, and returns how many handlers that were; for tests and
+  /// simulation.
+  size_t poll();
   /// Any thread.
   void stop();
   /// Any thread: runs `fn` on the loop thread soon, never inside this call.
