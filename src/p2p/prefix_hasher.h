@@ -37,6 +37,10 @@ class PrefixHasher {
       size_ += data.size();
       return {};
     }
+    Result<void> write_from(io::File& file, uint64_t offset, uint64_t length) override {
+      size_ += length;
+      return file.hash(sha_, offset, offset + length);
+    }
 
    private:
     friend class PrefixHasher;
@@ -53,7 +57,6 @@ class PrefixHasher {
 
  private:
   static constexpr uint64_t step_size = 4 * MiB;
-  static constexpr size_t buffer_size = 64 * KiB;
 
   io::Loop& loop_;
   io::FilePtr file_;
