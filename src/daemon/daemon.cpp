@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 
 namespace krakend::daemon {
 namespace {
@@ -33,37 +31,31 @@ std::string in_process(const io::Address& bound) {
 
 }  // namespace
 
-Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log)
+Daemon::Daemon(Surroundings around, Options options, Plan plan, Backends backends, HostFacts host, Logger log)
     : options_(std::move(options)),
       plan_(std::move(plan)),
       backend_configs_(std::move(backends)),
       host_(std::move(host)),
       log_(std::move(log)),
-      clock_(io::make_system_clock(loop_)),
-      random_(io::make_system_random()),
-      net_(io::make_tcp_net(loop_, *clock_)),
-      disk_(io::make_posix_disk()),
-      server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
-      background_(loop_, log_.module("storage")),
-      tasks_(loop_, log_.module("daemon")) {}
+      around_(std::move(around)),
+      server_(http::make_server(around_.loop, around_.clock, around_.net, log_.module("http"))),
+      background_(around_.loop, log_.module("storage")),
+      tasks_(around_.loop, log_.module("daemon")) {}
 
 Daemon::~Daemon() = default;
 
-int Daemon::run() {
-  signals_ = std::make_unique<io::SignalWatch>(loop_, [this](int number) { on_signal(number); });
-  loop_.post([this] { tasks_.spawn(start(), "start"); });
-  loop_.run();
-  signals_.reset();
-  return exit_status_;
+void Daemon::start(std::function<void()> ended) {
+  ended_ = std::move(ended);
+  tasks_.spawn(start_all(), "start");
 }
 
-Task<> Daemon::start() {
+Task<> Daemon::start_all() {
   Result<void> started = co_await start_roles();
   if (stopping_) co_return;
   if (!started) {
     fmt::print(stderr, "krakend: {}\n", started.error().message);
     exit_status_ = 1;
-    begin_stop();
+    stop();
     co_return;
   }
   log_.info("{}: data in {}", version_text(), plan_.data_dir);
@@ -71,6 +63,7 @@ Task<> Daemon::start() {
     const std::string role(to_string(listener.role));
     log_.role(role).info("listener {} {} {}", role, listener.name, listener.address);
   }
+  ready_ = true;
   log_.info("ready");
   io::notify_service_manager("READY=1");
 }
@@ -78,9 +71,9 @@ Task<> Daemon::start() {
 void Daemon::start_statsd() {
   for (const Plan::Statsd& statsd : plan_.statsd) {
     const std::string role(to_string(statsd.role));
-    statsd_.push_back(
-        std::make_unique<StatsdReporter>(StatsdReporter::Services{loop_, *clock_, metrics_.role(role)},
-                                         statsd.target, statsd.prefix, log_.role(role)));
+    statsd_.push_back(std::make_unique<StatsdReporter>(
+        StatsdReporter::Services{around_.loop, around_.clock, metrics_.role(role)}, statsd.target,
+        statsd.prefix, log_.role(role)));
     background_.spawn(statsd_.back()->run(), "statsd");
   }
 }
@@ -102,15 +95,15 @@ Result<void> Daemon::open_store() {
   if (!plan_.origin && !plan_.proxy && !plan_.agent) return {};
   // The one store counts for the role that owns it first.
   const Metrics metrics = metrics_.role(plan_.origin ? "origin" : plan_.proxy ? "proxy" : "agent");
-  store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"),
-                                                metrics);
+  store_ = std::make_unique<storage::BlobStore>(around_.loop, around_.disk, around_.random, plan_.store,
+                                                log_.module("storage"), metrics);
   if (Result<void> opened = store_->open_directories(); !opened) return opened;
-  evictor_ =
-      std::make_unique<storage::Evictor>(storage::Evictor::Services{loop_, *clock_, *disk_, *store_},
-                                         plan_.eviction, store_->places(), log_.module("storage"), metrics);
+  evictor_ = std::make_unique<storage::Evictor>(
+      storage::Evictor::Services{around_.loop, around_.clock, around_.disk, *store_}, plan_.eviction,
+      store_->places(), log_.module("storage"), metrics);
   store_->set_room_maker([this](uint64_t bytes) { return evictor_->free(bytes); });
   background_.spawn(evictor_->run(), "eviction");
-  background_.spawn(store_->drain_memory(*clock_, background_), "memory cache");
+  background_.spawn(store_->drain_memory(around_.clock, background_), "memory cache");
   return {};
 }
 
@@ -121,17 +114,18 @@ Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<
     if (!name_path)
       return fail(Errc::invalid_argument, "backends, {}: {}", entry.ns, name_path.error().message);
     const std::string probe = entry.root + "/.krakend-write-test";
-    Result<void> writable = disk_->make_dirs(entry.root);
-    if (writable) writable = io::write_file(*disk_, probe, "");
-    if (writable) writable = disk_->remove(probe);
+    Result<void> writable = around_.disk.make_dirs(entry.root);
+    if (writable) writable = io::write_file(around_.disk, probe, "");
+    if (writable) writable = around_.disk.remove(probe);
     if (!writable) {
       return fail(
           writable.error().code,
           "the backend directory {} cannot be written: {}; choose another with --data-dir or backends",
           entry.root, writable.error().message);
     }
-    Result<void> added = target.add(
-        entry.ns, backend::make_file_backend(loop_, *disk_, std::move(*name_path)), entry.must_ready);
+    Result<void> added =
+        target.add(entry.ns, backend::make_file_backend(around_.loop, around_.disk, std::move(*name_path)),
+                   entry.must_ready);
     if (!added) return fail(Errc::invalid_argument, "backends: {}", added.error().message);
   }
   return {};
@@ -139,23 +133,17 @@ Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<
 
 Result<uint16_t> Daemon::free_port(uint16_t wanted) {
   if (wanted != 0) return wanted;
-  Result<std::unique_ptr<io::Listener>> probe = net_->listen({plan_.listen_host, 0});
+  Result<std::unique_ptr<io::Listener>> probe = around_.net.listen({plan_.listen_host, 0});
   if (!probe) return propagate(probe);
   return (*probe)->local().port;
 }
 
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
-  clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
-  return {loop_,
-          *clock_,
-          *random_,
-          *net_,
-          *disk_,
-          *server_,
-          *clients_.back(),
-          log,
-          metrics_.role(std::string(to_string(role)))};
+  clients_.push_back(around_.make_client(client_options(options_)));
+  return {around_.loop,     around_.clock, around_.random,
+          around_.net,      around_.disk,  *server_,
+          *clients_.back(), log,           metrics_.role(std::string(to_string(role)))};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
@@ -163,8 +151,8 @@ void Daemon::announce_listener(Role role, std::string_view name, const io::Addre
 }
 
 Result<void> Daemon::open_origin_database() {
-  auto database =
-      storage::Database::open(loop_, *disk_, backend_configs_.origin_database, log_.role("origin"));
+  auto database = storage::Database::open(around_.loop, around_.disk, backend_configs_.origin_database,
+                                          log_.role("origin"));
   if (!database) return propagate(database);
   origin_database_ = std::move(*database);
   auto table = retry::make_write_back_table(*origin_database_);
@@ -178,20 +166,20 @@ Result<void> Daemon::open_origin_database() {
 Task<Result<std::string>> Daemon::find_own_label(uint16_t port) {
   const cluster::HostsOptions& members = plan_.origin->cluster;
   if (members.dns.empty()) co_return own_label(options_, host_, plan_, port, members.fixed);
-  cluster::HostWatch watch(*net_, *clock_, members, log_.role("origin"));
-  const TimePoint deadline = clock_->now() + plan_.membership_wait_timeout;
+  cluster::HostWatch watch(around_.net, around_.clock, members, log_.role("origin"));
+  const TimePoint deadline = around_.clock.now() + plan_.membership_wait_timeout;
   for (bool told = false;; told = true) {
     auto known = co_await watch.refresh();
     Result<std::string> label = fail(Errc::cancelled, "stopped");
     if (known) label = own_label(options_, host_, plan_, port, watch.hosts().list());
     if (label || stopping_) co_return label;
     const Error& error = known ? label.error() : known.error();
-    if (clock_->now() >= deadline) {
+    if (around_.clock.now() >= deadline) {
       co_return fail(Errc::timeout, "cluster.dns {}: {}; waited {}", members.dns, error.message,
                      format_duration(plan_.membership_wait_timeout));
     }
     if (!told) log_.role("origin").info("waiting for cluster.dns {}: {}", members.dns, error.message);
-    co_await clock_->sleep(plan_.membership_wait_interval);
+    co_await around_.clock.sleep(plan_.membership_wait_interval);
   }
 }
 
@@ -267,17 +255,7 @@ Result<void> Daemon::start_agent() {
   return {};
 }
 
-void Daemon::on_signal(int number) {
-  if (number == SIGHUP) {
-    log_.info("SIGHUP has no effect; restart to read the configuration again");
-    return;
-  }
-  if (stopping_) std::_Exit(1);
-  log_.info("stopping on signal {}; a second one stops at once", number);
-  begin_stop();
-}
-
-void Daemon::begin_stop() {
+void Daemon::stop() {
   if (stopping_) return;
   stopping_ = true;
   io::notify_service_manager("STOPPING=1");
@@ -293,16 +271,29 @@ Task<> Daemon::stop_roles() {
   if (build_index_) co_await build_index_->stop();
   if (origin_) co_await origin_->stop();
   if (origin_database_) co_await origin_database_->stop();
-  loop_.post([this] { leave_when_idle(); });
+  leave_when_idle();
 }
 
+/// This task and a start that was under way have to end first.
 void Daemon::leave_when_idle() {
-  if (tasks_.size() > 0) {
-    loop_.post([this] { leave_when_idle(); });
-    return;
-  }
+  leaving_ = around_.clock.after(1ms, [this] { leave(); });
+}
+
+void Daemon::leave() {
+  if (tasks_.size() > 0) return leave_when_idle();
   if (exit_status_ == 0) log_.info("stopped");
-  loop_.stop();
+  const auto ended = std::move(ended_);
+  ended();
+}
+
+Daemon::Backends backends_of(const Config& config) {
+  Daemon::Backends backends;
+  if (config.origin) {
+    backends.origin = config.origin->settings.backends;
+    backends.origin_database = config.origin->settings.database;
+  }
+  if (config.build_index) backends.build_index = config.build_index->settings.backends;
+  return backends;
 }
 
 }  // namespace krakend::daemon

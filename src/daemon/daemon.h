@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,7 +11,11 @@
 #include "krakend/backend/backend.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
-#include "krakend/io/system.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/disk.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/net.h"
+#include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
 #include "krakend/retry/task_table.h"
 #include "krakend/storage/blob_store.h"
@@ -18,8 +23,19 @@
 
 namespace krakend::daemon {
 
-/// The running process: builds everything once, from general to specific, starts the roles so that each finds
-/// those it depends on listening, and stops them in reverse. Owns all of it.
+/// What one daemon finds around it. All of it outlives the daemon.
+struct Surroundings {
+  io::Loop& loop;
+  io::Clock& clock;
+  io::Random& random;
+  io::Net& net;
+  io::Disk& disk;
+  std::function<std::unique_ptr<http::Client>(const http::ClientOptions&)> make_client;
+};
+
+/// The roles of one process: builds everything once, from general to specific, starts the roles so that each
+/// finds those it depends on listening, and stops them in reverse. Owns all of it but its surroundings. Loop
+/// thread.
 class Daemon {
  public:
   struct Backends {
@@ -28,11 +44,20 @@ class Daemon {
     std::vector<BackendConfig> origin;
     std::vector<BackendConfig> build_index;
   };
-  Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log);
+  Daemon(Surroundings around, Options options, Plan plan, Backends backends, HostFacts host, Logger log);
+  /// Only after it has ended.
   ~Daemon();
 
-  /// Runs until a signal. Exit status: 0 after a clean stop, 1 when the start failed.
-  int run();
+  /// Starts soon. `ended` is called once, on the loop, when everything has stopped: after stop(), or because
+  /// the start failed. The daemon may be destroyed then, though not inside the call.
+  void start(std::function<void()> ended);
+  /// Drains and stops. Idempotent.
+  void stop();
+  bool stopping() const { return stopping_; }
+  /// All roles listen.
+  bool ready() const { return ready_; }
+  /// 0 after a clean stop, 1 when the start failed.
+  int exit_status() const { return exit_status_; }
 
  private:
   struct Listener {
@@ -40,7 +65,7 @@ class Daemon {
     std::string name;
     std::string address;
   };
-  Task<> start();
+  Task<> start_all();
   Task<Result<void>> start_roles();
   Task<Result<void>> start_origin();
   Task<Result<std::string>> find_own_label(uint16_t port);
@@ -57,10 +82,9 @@ class Daemon {
   /// Kept until everything has started, so that a failed start says just what failed.
   void announce_listener(Role role, std::string_view name, const io::Address& address);
 
-  void on_signal(int number);
-  void begin_stop();
   Task<> stop_roles();
   void leave_when_idle();
+  void leave();
 
   Options options_;
   Plan plan_;
@@ -70,13 +94,11 @@ class Daemon {
   std::vector<Listener> listeners_;
   int exit_status_ = 0;
   bool stopping_ = false;
+  bool ready_ = false;
+  std::function<void()> ended_;
   Metrics metrics_;
 
-  io::Loop loop_;
-  std::unique_ptr<io::Clock> clock_;
-  std::unique_ptr<io::Random> random_;
-  std::unique_ptr<io::Net> net_;
-  std::unique_ptr<io::Disk> disk_;
+  Surroundings around_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<storage::BlobStore> store_;
   std::unique_ptr<storage::Evictor> evictor_;
@@ -101,7 +123,10 @@ class Daemon {
   std::string tracker_address_;
 
   io::TaskGroup tasks_;
-  std::unique_ptr<io::SignalWatch> signals_;
+  io::Timer leaving_;
 };
+
+/// The backends that the roles of this process are configured with.
+Daemon::Backends backends_of(const Config& config);
 
 }  // namespace krakend::daemon

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <variant>
@@ -54,15 +56,43 @@ void log_unused(const Config& config, const Logger& log) {
   }
 }
 
-Daemon::Backends backends_of(const Config& config) {
-  Daemon::Backends backends;
-  if (config.origin) {
-    backends.origin = config.origin->settings.backends;
-    backends.origin_database = config.origin->settings.database;
+/// The daemon as a process: on the system's loop, clock, network and disk, until a signal.
+class Process {
+ public:
+  Process(const Options& options, Plan plan, Daemon::Backends backends, HostFacts host, Logger log)
+      : log_(log),
+        daemon_(
+            {loop_, *clock_, *random_, *net_, *disk_,
+             [this](const http::ClientOptions& client) { return http::make_client(loop_, *clock_, client); }},
+            options, std::move(plan), std::move(backends), std::move(host), std::move(log)) {}
+
+  /// The exit status.
+  int run() {
+    const io::SignalWatch signals(loop_, [this](int number) { on_signal(number); });
+    daemon_.start([this] { loop_.stop(); });
+    loop_.run();
+    return daemon_.exit_status();
   }
-  if (config.build_index) backends.build_index = config.build_index->settings.backends;
-  return backends;
-}
+
+ private:
+  void on_signal(int number) {
+    if (number == SIGHUP) {
+      log_.info("SIGHUP has no effect; restart to read the configuration again");
+      return;
+    }
+    if (daemon_.stopping()) std::_Exit(1);
+    log_.info("stopping on signal {}; a second one stops at once", number);
+    daemon_.stop();
+  }
+
+  Logger log_;
+  io::Loop loop_;
+  const std::unique_ptr<io::Clock> clock_ = io::make_system_clock(loop_);
+  const std::unique_ptr<io::Random> random_ = io::make_system_random();
+  const std::unique_ptr<io::Net> net_ = io::make_tcp_net(loop_, *clock_);
+  const std::unique_ptr<io::Disk> disk_ = io::make_posix_disk();
+  Daemon daemon_;
+};
 
 int run_with(const Options& options) {
   const std::unique_ptr<io::Disk> disk = io::make_posix_disk();
@@ -78,8 +108,8 @@ int run_with(const Options& options) {
   }
   const Logger log = Logger::create(log_options(*config), "krakend");
   log_unused(*config, log);
-  Daemon daemon(options, std::move(*plan), backends_of(*config), host, log);
-  return daemon.run();
+  Process process(options, std::move(*plan), backends_of(*config), host, log);
+  return process.run();
 }
 
 int run_gc_with(const std::vector<std::string>& args) {
