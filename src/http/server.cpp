@@ -1,6 +1,6 @@
 #include "krakend/http/server.h"
 
-#include <set>
+#include <list>
 
 #include "http/connection.h"
 #include "http/linger.h"
@@ -90,17 +90,16 @@ class StreamServer final : public Server {
 
   /// A connection among those its listener serves, for stop().
   struct Registration {
-    Registration(StreamServer& s, Connection* c) : server(s), connection(c) {
-      server.connections_.insert(connection);
-    }
+    Registration(StreamServer& s, Connection* c)
+        : server(s), place(server.connections_.insert(server.connections_.end(), c)) {}
     Registration(const Registration&) = delete;
     Registration& operator=(const Registration&) = delete;
     ~Registration() {
-      server.connections_.erase(connection);
+      server.connections_.erase(place);
       server.ended_.notify_all();
     }
     StreamServer& server;
-    Connection* connection;
+    std::list<Connection*>::iterator place;
   };
 
   io::Loop& loop_;
@@ -112,7 +111,7 @@ class StreamServer final : public Server {
   io::Condition ended_;
   std::vector<std::shared_ptr<ListenerContext>> contexts_;
   std::vector<std::unique_ptr<io::Listener>> listeners_;
-  std::set<Connection*> connections_;
+  std::list<Connection*> connections_;  ///< in order of arrival
   size_t turned_away_ = 0;
 };
 
