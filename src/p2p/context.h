@@ -8,6 +8,8 @@
 
 namespace krakend::p2p {
 
+class Torrent;
+
 /// What the parts of one engine share. Owned by the engine; torrents hold it, so it lives as long as any of
 /// them. Loop thread.
 struct Context {
@@ -47,6 +49,8 @@ struct Context {
   Bandwidth egress;
   Bandwidth ingress;
   UploadTurns turns;
+  /// Torrents that would ask for more if the budget had room.
+  std::vector<std::weak_ptr<Torrent>> hungry;
   Logger log;
   io::TaskGroup tasks;
 };

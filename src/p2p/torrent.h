@@ -115,6 +115,11 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   // torrent_requests.cpp: whom to ask for what
   void request_more();
+  /// Gives the room of a piece that has arrived to the torrents of the process in turn.
+  void request_in_turn();
+  /// Somebody has a piece that we lack.
+  void request_announced();
+  void become_hungry();
   ConnectionPtr choose_connection(unsigned depth);
   unsigned depth_limit(const Connection& connection) const;
   bool request_from(Connection& connection);
@@ -125,6 +130,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Tells the process's budget what has changed in the table.
   void settle_budget();
   double typical_piece_time() const;
+  Duration duplicate_age() const;
 
   // super-seeding
   bool super_seeding() const { return seeder_ != nullptr; }
@@ -156,6 +162,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   PiecePicker picker_;
   RequestTable requests_;
+  bool hungry_ = false;                  ///< among the context's hungry ones
   size_t budgeted_ = 0;                  ///< requests that the budget knows of
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   PeerBackoff backoff_;

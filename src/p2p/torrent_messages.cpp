@@ -95,7 +95,7 @@ Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& a
   if (connection.have().set(announce.index)) picker_.add_piece(announce.index);
   connection.last_taken = context_->clock.now();
   if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
-  request_more();
+  if (!have_.test(announce.index)) request_announced();
   return {};
 }
 
@@ -220,7 +220,7 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
     if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) peer->send(AnnouncePiece{index});
   }
   progress_.notify_all();
-  request_more();
+  request_in_turn();
 }
 
 /// The peer will not answer: what nobody else is asked for becomes free for the others.
