@@ -36,7 +36,7 @@ Node::~Node() = default;
 Result<void> Node::start() {
   const uint64_t seed = cluster_.random_.next();
   auto process = std::make_unique<Process>(cluster_, *this, seed);
-  ++lives_;
+  process->disk.break_path(broken_path_);
   cluster_.databases_.set(name(), &process->disk);
   if (auto launched = launch(*process); !launched) return launched;
   process_ = std::move(process);
@@ -69,6 +69,11 @@ Result<void> Node::launch(Process& process) {
       daemon::Surroundings{loop, process.clock, process.random, *process.net, process.disk, make_client},
       command->options, std::move(*plan), daemon::backends_of(*config), facts, cluster_.log_.role(name()));
   return {};
+}
+
+void Node::break_disk(std::string path) {
+  broken_path_ = std::move(path);
+  if (process_) process_->disk.break_path(broken_path_);
 }
 
 bool Node::ready() const {

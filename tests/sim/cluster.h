@@ -52,6 +52,9 @@ class Node {
   /// Of the process that ended last.
   std::optional<int> exit_status() const { return exit_status_; }
   test::MemoryDisk& platters() { return platters_; }
+  /// What lies below this path fails with EIO, until repair_disk(), over restarts.
+  void break_disk(std::string path);
+  void repair_disk() { break_disk({}); }
   /// Takes effect at the next start.
   void set_yaml(std::string yaml) { options_.yaml = std::move(yaml); }
 
@@ -64,9 +67,9 @@ class Node {
   const HostId id_;
   NodeOptions options_;
   test::MemoryDisk platters_;
+  std::string broken_path_;
   std::unique_ptr<Process> process_;
   std::optional<int> exit_status_;
-  uint64_t lives_ = 0;
 };
 
 struct ClusterOptions {

@@ -9,6 +9,7 @@ namespace krakend::sim {
 
 Result<void> SimDisk::Device::use(const std::string& path) const {
   if (cut) return fail(Errc::io, "{}: the disk is gone", path);
+  if (!broken.empty() && path.starts_with(broken)) return fail(Errc::io, "{}: input/output error", path);
   return {};
 }
 
@@ -92,6 +93,10 @@ class SimDisk::OpenFile final : public test::SliceFile {
 SimDisk::SimDisk(Timeline& time, io::Random& random, Trace& trace, uint32_t node, test::MemoryDisk& platters,
                  DiskOptions options)
     : device_(new Device{time, random, trace, node, options}), platters_(platters) {}
+
+void SimDisk::break_path(std::string path) {
+  device_->broken = std::move(path);
+}
 
 void SimDisk::cut() {
   device_->cut = true;

@@ -26,6 +26,8 @@ class SimDisk final : public io::Disk {
           DiskOptions options);
   /// From now on everything fails, and nothing changes any more.
   void cut();
+  /// What lies below `path` fails; empty: nothing does.
+  void break_path(std::string path);
 
   Result<io::FilePtr> open(const std::string& path, io::OpenMode mode) override;
   Result<io::FileStat> stat(const std::string& path) override;
@@ -52,6 +54,7 @@ class SimDisk final : public io::Disk {
     const uint32_t node;
     const DiskOptions options;
     bool cut = false;
+    std::string broken;
     TimePoint free{};
 
     Result<void> use(const std::string& path) const;

@@ -122,19 +122,35 @@ class Headline {
           static_cast<int64_t>(cluster_.random().unit() * static_cast<double>(options_.arrival.count()))};
       cluster_.tasks().spawn(pull_image(node, i, delay), "client");
     }
-    const TimePoint began = cluster_.time().now();
-    TimePoint next = began;
+    began_ = cluster_.time().now();
+    TimePoint next = began_;
     (void)cluster_.run_until(
         [&] {
           if (cluster_.time().now() >= next) {
-            fmt::print(stderr, "  {:5.1f} s: {} of {} downloads, {} events\n",
-                       to_seconds(cluster_.time().now() - began), ended_, pulls_.size(),
-                       cluster_.time().events());
+            tell_progress();
             next += 1s;
           }
           return ended_ == pulls_.size();
         },
         options_.limit);
+  }
+
+  /// How busy the lines out of agents and origins were in the last second.
+  void tell_progress() {
+    uint64_t agents = 0;
+    uint64_t origins = 0;
+    for (size_t i = 0; i < cluster_.nodes().size(); ++i)
+      (i < options_.origins ? origins : agents) +=
+          cluster_.network().counters(cluster_.nodes()[i]->id()).sent;
+    const auto share = [this](uint64_t bytes, size_t hosts) {
+      return static_cast<double>(bytes) / static_cast<double>(hosts) / static_cast<double>(options_.rate);
+    };
+    fmt::print(stderr, "  {:5.1f} s: {} of {} downloads; agents send {:.2f} of their rate, origins {:.2f}\n",
+               to_seconds(cluster_.time().now() - began_), ended_, pulls_.size(),
+               share(agents - agents_sent_, options_.hosts),
+               share(origins - origins_sent_, options_.origins));
+    agents_sent_ = agents;
+    origins_sent_ = origins;
   }
 
   bool good() const {
@@ -199,6 +215,9 @@ class Headline {
   std::vector<std::unique_ptr<http::Client>> clients_;
   std::vector<Pull> pulls_;
   size_t ended_ = 0;
+  TimePoint began_{};
+  uint64_t agents_sent_ = 0;
+  uint64_t origins_sent_ = 0;
 };
 
 }  // namespace

@@ -139,7 +139,7 @@ Task<Result<bool>> SimStream::wait_readable() {
 }
 
 Task<Result<uint64_t>> SimStream::wait_writable() {
-  const uint64_t most = network_.options_.send_buffer;
+  const uint64_t most = network_.send_buffer_of(out());
   while (true) {
     if (end().shut) co_return shut_error("write to");
     if (end().broken) co_return fail(Errc::network, "write to {}: connection reset by peer", peer_.str());

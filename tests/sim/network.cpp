@@ -62,9 +62,13 @@ void Network::count_connection(HostId host, int by) {
   counters.most_connections = std::max(counters.most_connections, counters.connections);
 }
 
+bool Network::inside(const Pipe& pipe) const {
+  return pipe.from == pipe.to;
+}
+
 bool Network::can_send(const Pipe& pipe) const {
   if (pipe.end_sent || pipe.stalled) return false;
-  if (pipe.queued > 0) return pipe.unread < options_.window;
+  if (pipe.queued > 0) return pipe.unread < window_of(pipe);
   return pipe.end_wanted;
 }
 
@@ -95,7 +99,7 @@ void Network::wake(Pipe& pipe) {
 
 /// Moves the next chunk of the pipe to the wire; its size.
 uint64_t Network::take_chunk(Pipe& pipe) {
-  uint64_t left = std::min(options_.chunk, options_.window - std::min(pipe.unread, options_.window));
+  uint64_t left = std::min(chunk_of(pipe), window_of(pipe) - std::min(pipe.unread, window_of(pipe)));
   uint64_t size = 0;
   while (left > 0 && !pipe.queue.empty()) {
     test::Slice& first = pipe.queue.front();
@@ -307,12 +311,16 @@ void Network::take_down(HostId host) {
 void Network::bring_up(HostId host) {
   trace_.add(time_.elapsed(), Trace::Kind::up, host, host, 0);
   hosts_[host].up = true;
-  heal();
+  retry_stalled();
+}
+
+void Network::heal() {
+  blocked_.clear();
+  retry_stalled();
 }
 
 /// Whatever was held up tries again, as TCP does, after a while.
-void Network::heal() {
-  blocked_.clear();
+void Network::retry_stalled() {
   for (const auto& [id, side] : std::exchange(stalled_, {})) {
     const auto found = links_.find(id);
     if (found == links_.end()) continue;

@@ -37,7 +37,8 @@ struct NetworkOptions {
   uint64_t chunk = 256 * KiB;  ///< bytes that one connection sends before the next one's turn
   uint64_t window = 1 * MiB;   ///< bytes on the way or unread, of one direction of a connection
   uint64_t send_buffer = 512 * KiB;
-  double stall_chance = 0;  ///< of each chunk: it is lost and comes `stall` later
+  uint64_t loopback_chunk = 4 * MiB;  ///< the same three inside a host; the others are twice as large
+  double stall_chance = 0;            ///< of each chunk: it is lost and comes `stall` later
   Duration stall = 200ms;
   double reset_chance = 0;  ///< of each chunk: the connection breaks
   uint64_t express =
@@ -103,6 +104,17 @@ class Network {
   Link& make_link(HostId from, io::Address local, HostId to, io::Address remote);
   void count_connection(HostId host, int by);
 
+  bool inside(const Pipe& pipe) const;
+  uint64_t chunk_of(const Pipe& pipe) const {
+    return inside(pipe) ? options_.loopback_chunk : options_.chunk;
+  }
+  uint64_t window_of(const Pipe& pipe) const {
+    return inside(pipe) ? 2 * options_.loopback_chunk : options_.window;
+  }
+  uint64_t send_buffer_of(const Pipe& pipe) const {
+    return inside(pipe) ? 2 * options_.loopback_chunk : options_.send_buffer;
+  }
+
   // A chunk's way: queued, sent when it is its connection's turn, across, through the receiver's line, read.
   void queue(Pipe& pipe, test::Slice slice);
   void wake(Pipe& pipe);
@@ -120,6 +132,7 @@ class Network {
   void shut(Link& link, int side, bool silently);
   void let_go(Link& link, int side);
   void settle(Link& link);
+  void retry_stalled();
 
   Timeline& time_;
   io::Random& random_;
