@@ -16,7 +16,7 @@ namespace krakend::p2p {
 /// long, because its receiver is slow, does not hold up others. Loop thread.
 class UploadTurns {
  public:
-  static constexpr size_t at_a_time = 2;
+  static constexpr size_t at_a_time = 4;
   /// A transfer that is older does not count.
   static constexpr Duration long_transfer = 1s;
 
