@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "krakend/core/units.h"
 #include "support/memory_disk.h"
 #include "unit/storage/blob_store_contract.h"
 
@@ -112,6 +113,22 @@ TEST_CASE("blob store: nothing acknowledged is lost when the power fails, whatev
       life.run_until_power_fails();
       life.check();
     }
+  }
+}
+
+TEST_CASE("blob store: the directories above a large blob survive with it") {
+  const std::string text(5 * MiB, 'x');
+  const Digest digest = Digest::of(text);
+  for (uint64_t seed = 1; seed <= 16; ++seed) {
+    INFO("seed " << seed);
+    SeededRandom random(seed);
+    StoreStage<PowerWorld> stage;
+    auto upload = *run(stage.loop, stage.store->create_upload());
+    REQUIRE(upload->writer(0)->write(as_bytes(text)));
+    REQUIRE(run(stage.loop, upload->commit(digest, 1 * MiB, true)));
+    stage.world.memory.lose_power(random);
+    stage.store = stage.make();
+    CHECK(run(stage.loop, stage.store->open(digest)));
   }
 }
 
