@@ -114,7 +114,7 @@ Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<
     if (!name_path)
       return fail(Errc::invalid_argument, "backends, {}: {}", entry.ns, name_path.error().message);
     const std::string probe = entry.root + "/.krakend-write-test";
-    Result<void> writable = around_.disk.make_dirs(entry.root);
+    Result<void> writable = io::make_dirs_durably(around_.disk, entry.root);
     if (writable) writable = io::write_file(around_.disk, probe, "");
     if (writable) writable = around_.disk.remove(probe);
     if (!writable) {
