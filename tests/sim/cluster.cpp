@@ -34,6 +34,7 @@ Node::Node(Cluster& cluster, HostId id, NodeOptions options)
 Node::~Node() = default;
 
 Result<void> Node::start() {
+  if (process_) return fail(Errc::conflict, "{} runs already", name());
   const uint64_t seed = cluster_.random_.next();
   auto process = std::make_unique<Process>(cluster_, *this, seed);
   process->disk.break_path(broken_path_);

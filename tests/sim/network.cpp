@@ -144,9 +144,11 @@ void Network::pump(HostId id) {
     time_.after(takes, [this, sent] {
       const HostId from = sent->from;
       hosts_[from].sending = false;
-      depart(*sent, sent->chunks.back());
       --sent->link.pending;
-      settle(sent->link);
+      if (sent->chunks.empty())
+        settle(sent->link);  // it was reset meanwhile
+      else
+        depart(*sent, sent->chunks.back());
       pump(from);
     });
   }

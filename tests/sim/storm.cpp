@@ -142,6 +142,7 @@ Task<> Storm::restart(Node& node, Duration down) {
   cluster_.trace().note(cluster_.time().elapsed(), node.id(), "crash");
   node.crash();
   co_await cluster_.clock().sleep(down);
+  if (cluster_.network().up(node.id())) co_return;  // healed meanwhile
   node.power_on();
   if (auto started = node.start(); !started)
     fail(node.name() + " does not start: " + started.error().message);

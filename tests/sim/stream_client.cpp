@@ -65,7 +65,7 @@ class StreamClient::Call {
   bool reusable() const { return reusable_; }
   /// Nothing of an answer has come, and sending the request again does no harm.
   bool may_repeat() const {
-    return buffer_.empty() && !late_ && request_.method != "POST" && request_.method != "PATCH";
+    return !answered_ && !late_ && request_.method != "POST" && request_.method != "PATCH";
   }
   Error late_error() const {
     const bool total = clock_.now() >= deadline_;
@@ -129,6 +129,7 @@ class StreamClient::Call {
     auto got = co_await stream_->read_some(part);
     if (!got) co_return propagate(got);
     if (*got == 0) co_return fail(Errc::network, "{}: connection lost while waiting for the answer", name());
+    answered_ = true;
     buffer_ += as_text(std::span(part).first(*got));
     co_return Result<void>{};
   }
@@ -252,6 +253,7 @@ class StreamClient::Call {
   io::StreamPtr stream_;
   io::Timer timer_;
   uint64_t seen_ = 0;
+  bool answered_ = false;  ///< a part of an answer has come
   bool late_ = false;
   bool reusable_ = false;
   std::string buffer_;
