@@ -74,7 +74,9 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
                                       io::ByteSink* tap) override;
   Task<Result<void>> send_file(io::FilePtr file, uint64_t offset, uint64_t length) override;
   void shutdown() noexcept override;
-  uint64_t bytes_received() const override { return received_; }
+  uint64_t bytes_received() const override {
+    return received_ + link_.pipes[static_cast<size_t>(1 - side_)].inbox_bytes;
+  }
   uint64_t bytes_sent() const override { return sent_; }
   const io::Address& peer() const override { return peer_; }
   const io::Address& local() const override { return local_; }

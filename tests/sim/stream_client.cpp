@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <asio/experimental/awaitable_operators.hpp>
 #include <charconv>
+#include <system_error>
 #include <utility>
 
 #include "krakend/core/hex.h"
@@ -273,7 +275,26 @@ void StreamClient::give_back(const std::string& host, io::StreamPtr stream) {
   if (idle.size() < options_.max_idle_per_host) idle.push_back({std::move(stream), clock_.now()});
 }
 
+/// The server has not closed an idle connection meanwhile, as far as is known here.
+Task<bool> StreamClient::still_open(io::StreamPtr stream) {
+  using asio::experimental::awaitable_operators::operator||;
+  std::array<std::byte, 1> byte;
+  auto first = co_await (stream->read_some(byte) || clock_.sleep(0s));
+  co_return first.index() == 1;
+}
+
+/// A stopped task gets an answer too, as from a client with threads of its own.
 Task<Result<http::ClientResponse>> StreamClient::send(http::ClientRequest request) {
+  const std::string name = fmt::format("{} {}{}", request.method, request.host.str(), request.target);
+  try {
+    co_return co_await perform(std::move(request));
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::operation_canceled) throw;
+  }
+  co_return fail(Errc::cancelled, "{}: given up", name);
+}
+
+Task<Result<http::ClientResponse>> StreamClient::perform(http::ClientRequest request) {
   if (auto good = check(request); !good) co_return propagate(good);
   const TimePoint deadline = clock_.now() + request.total_timeout;
   struct Place {
@@ -293,12 +314,19 @@ Task<Result<http::ClientResponse>> StreamClient::send(http::ClientRequest reques
   const Place place(*this);
   const std::string host = request.host.str();
   auto stream = take_idle(host);
+  while (stream) {
+    const bool open = co_await still_open(stream);
+    if (open) break;
+    stream = take_idle(host);
+  }
   bool pooled = stream != nullptr;
   while (true) {
     if (!stream) {
       const Duration patience = std::min(request.connect_timeout, deadline - clock_.now());
       auto made = co_await net_.connect(request.host, patience);
-      if (!made) co_return propagate(made);
+      if (!made)
+        co_return fail(made.error().code, "{} {}{}: {}", request.method, host, request.target,
+                       made.error().message);
       stream = *made;
     }
     Call call(request, clock_, deadline);

@@ -24,6 +24,8 @@ class StreamClient final : public http::Client {
     io::StreamPtr stream;
     TimePoint since;
   };
+  Task<Result<http::ClientResponse>> perform(http::ClientRequest request);
+  Task<bool> still_open(io::StreamPtr stream);
   io::StreamPtr take_idle(const std::string& host);
   void give_back(const std::string& host, io::StreamPtr stream);
 

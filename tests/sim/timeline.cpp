@@ -11,7 +11,7 @@ namespace krakend::sim {
 namespace {
 
 /// Handlers that may run without any time passing: more is a loop that waits for nothing.
-constexpr uint64_t most_at_once = 200'000'000;
+constexpr uint64_t most_at_once = 5'000'000;
 /// The wall clock at the beginning: 2026-01-01 00:00 UTC.
 constexpr std::chrono::sys_days first_day{std::chrono::year(2026) / 1 / 1};
 

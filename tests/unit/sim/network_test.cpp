@@ -102,7 +102,8 @@ TEST_CASE("sim net: who talks to a host that died waits, and is refused by its n
     take(co_await pair.opened->write(as_bytes("x")));
     co_await world.clock().sleep(1min);
     take(co_await pair.opened->write(as_bytes("x")));
-    auto dialled = co_await hosts.nets[0]->connect({"10.0.0.3", 80}, 2s);
+    const io::Address dead{"10.0.0.3", 80};
+    auto dialled = co_await hosts.nets[0]->connect(dead, 2s);
     CHECK(code_of(dialled) == Errc::timeout);
     world.network.bring_up(hosts.ids[1]);
     co_await world.clock().sleep(1s);
