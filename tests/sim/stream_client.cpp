@@ -4,7 +4,6 @@
 #include <array>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <charconv>
-#include <system_error>
 #include <utility>
 
 #include "krakend/core/hex.h"
@@ -283,18 +282,7 @@ Task<bool> StreamClient::still_open(io::StreamPtr stream) {
   co_return first.index() == 1;
 }
 
-/// A stopped task gets an answer too, as from a client with threads of its own.
 Task<Result<http::ClientResponse>> StreamClient::send(http::ClientRequest request) {
-  const std::string name = fmt::format("{} {}{}", request.method, request.host.str(), request.target);
-  try {
-    co_return co_await perform(std::move(request));
-  } catch (const std::system_error& error) {
-    if (error.code() != std::errc::operation_canceled) throw;
-  }
-  co_return fail(Errc::cancelled, "{}: given up", name);
-}
-
-Task<Result<http::ClientResponse>> StreamClient::perform(http::ClientRequest request) {
   if (auto good = check(request); !good) co_return propagate(good);
   const TimePoint deadline = clock_.now() + request.total_timeout;
   struct Place {

@@ -11,7 +11,8 @@
 
 namespace krakend::sim {
 
-/// An HTTP client without threads: over whatever network it is given.
+/// An HTTP client without threads: over whatever network it is given. A call of a stopped task ends with the
+/// task, where the real client answers `cancelled` first.
 class StreamClient final : public http::Client {
  public:
   StreamClient(io::Loop& loop, io::Clock& clock, io::Net& net, http::ClientOptions options)
@@ -24,7 +25,6 @@ class StreamClient final : public http::Client {
     io::StreamPtr stream;
     TimePoint since;
   };
-  Task<Result<http::ClientResponse>> perform(http::ClientRequest request);
   Task<bool> still_open(io::StreamPtr stream);
   io::StreamPtr take_idle(const std::string& host);
   void give_back(const std::string& host, io::StreamPtr stream);

@@ -87,9 +87,5 @@ TEST_CASE("stream client: time limits") {
 TEST_CASE("stream client: concurrency") {
   http::test::client_limits_concurrency(over_streams);
 }
-TEST_CASE("stream client: a stopped task") {
-  http::test::client_ends_with_its_task(over_streams);
-}
-
 }  // namespace
 }  // namespace krakend::test
