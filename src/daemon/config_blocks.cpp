@@ -145,6 +145,8 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key("scheduler.conn_tti", engine.conn_tti, "idle connections are closed after this");
   table.key("scheduler.connstate.max_open_conn", engine.max_open_conn, "open connections per torrent",
             "connections");
+  table.key("scheduler.extension", engine.extension,
+            "speak krakend's additions to the peer protocol with peers that do, too");
   table.key("scheduler.super_seeding", engine.super_seeding,
             "origins show each peer a few pieces at a time, so that different ones leave them");
   table.key("scheduler.connstate.blacklist_duration", engine.blacklist_duration,

@@ -171,6 +171,10 @@ TcpStream::Step TcpStream::receive_step(ByteSink& sink, uint64_t max) {
   return step;
 }
 
+void TcpStream::limit_backlog(uint64_t bytes) {
+  set_option(descriptor_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
+}
+
 uint64_t TcpStream::bytes_received() const {
   int waiting = 0;
   if (low_water_ > 1 && ::ioctl(descriptor_, SIOCINQ, &waiting) != 0) waiting = 0;

@@ -22,6 +22,7 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) override;
   Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length, ByteSink* tap) override;
   Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) override;
+  void limit_backlog(uint64_t bytes) override;
   void expect(uint64_t bytes) override { expected_ = bytes; }
   void shutdown() noexcept override;
   uint64_t bytes_received() const override;

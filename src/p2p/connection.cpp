@@ -6,16 +6,31 @@
 
 namespace krakend::p2p {
 
-Connection::Connection(io::Loop& loop, io::StreamPtr stream, Handshake peer, bool origin, bool opener,
-                       TimePoint now)
+Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info,
+                       io::StreamPtr stream, Handshake peer, bool origin, bool opener, TimePoint now)
     : last_progress(now),
       last_useful(now),
       last_taken(now),
+      backlog_(backlog),
+      info_(std::move(info)),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
       origin_(origin),
       opener_(opener),
-      wake_(loop) {}
+      wake_(loop) {
+  stream_->limit_backlog(socket_backlog);
+  if (peer_.load) load.tell(*peer_.load, now);
+}
+
+Connection::~Connection() {
+  backlog_.dropped(in_backlog_);
+}
+
+void Connection::forget(PieceIndex index) {
+  const uint64_t size = info_->piece_size(index);
+  in_backlog_ -= size;
+  backlog_.dropped(size);
+}
 
 void Connection::send(const Message& message) {
   if (closed_) return;
@@ -27,12 +42,18 @@ void Connection::send(const Message& message) {
 bool Connection::send_piece(PieceIndex index, TimePoint now) {
   if (pieces_.size() >= max_queued_pieces) return false;
   pieces_.push_back({index, now});
+  in_backlog_ += info_->piece_size(index);
+  backlog_.asked_for(info_->piece_size(index));
   wake_.notify_all();
   return true;
 }
 
 void Connection::cancel_piece(PieceIndex index) {
-  std::erase_if(pieces_, [index](const Asked& asked) { return asked.piece == index; });
+  std::erase_if(pieces_, [&](const Asked& asked) {
+    if (asked.piece != index) return false;
+    forget(index);
+    return true;
+  });
 }
 
 void Connection::close() {
@@ -47,21 +68,29 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
     if (!self->control_.empty()) {
       if (!co_await self->write_control()) break;
     } else if (!self->pieces_.empty()) {
-      const auto turn = co_await payload.turns->take(self->pieces_.front().at);
-      // Cancelled, or something more urgent to say, while it waited.
-      if (self->closed_ || self->pieces_.empty() || !self->control_.empty()) continue;
+      const auto turn = co_await self->wait_for_turn(*payload.turns, *payload.clock);
+      if (!turn) continue;
       const auto index = self->pieces_.front().piece;
       self->pieces_.pop_front();
       const bool good = co_await payload.may_send(index);
       if (!good) break;
       if (!co_await self->write_piece(index, payload)) break;
-      self->sent += payload.info->piece_size(index);
+      self->sent += self->info_->piece_size(index);
       payload.sent(index);
     } else {
       co_await self->wake_.wait();
     }
   }
   self->close();
+}
+
+Task<std::optional<UploadTurns::Turn>> Connection::wait_for_turn(UploadTurns& turns, io::Clock& clock) {
+  UploadTurns::Place place(turns, pieces_.front().at, wake_);
+  while (!closed_ && !pieces_.empty() && control_.empty()) {
+    if (auto turn = place.take()) co_return turn;
+    co_await wake_.wait_for(clock, UploadTurns::look_again);
+  }
+  co_return std::nullopt;
 }
 
 Task<bool> Connection::write_control() {
@@ -72,15 +101,32 @@ Task<bool> Connection::write_control() {
 }
 
 Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
-  const MetaInfo& info = *payload.info;
-  const auto length = info.piece_size(index);
-  const auto header = encode_frame(PiecePayload{index, 0, static_cast<uint32_t>(length)});
-  auto written = co_await stream_->write(as_bytes(header), true);
+  const uint64_t length = info_->piece_size(index);
+  const uint64_t most = extended() ? portion : length;
+  for (uint64_t at = 0; at < length; at += most) {
+    if (at > 0 && !control_.empty()) {
+      if (!co_await write_control()) co_return false;
+    }
+    PiecePayload header;
+    header.index = index;
+    header.offset = static_cast<uint32_t>(at);
+    header.length = static_cast<uint32_t>(std::min(most, length - at));
+    if (extended()) header.load = backlog_.load();
+    if (!co_await write_portion(header, payload)) co_return false;
+    in_backlog_ -= header.length;
+    backlog_.sent(header.length, payload.clock->now());
+  }
+  co_return true;
+}
+
+Task<bool> Connection::write_portion(PiecePayload header, const Payload& payload) {
+  const auto frame = encode_frame(header);
+  auto written = co_await stream_->write(as_bytes(frame), true);
   if (!written) co_return false;
-  const uint64_t begin = info.piece_offset(index);
-  const uint64_t step = payload.egress->limited() ? Bandwidth::quantum : length;
-  for (uint64_t at = 0; written && at < length; at += step) {
-    const uint64_t part = std::min(step, length - at);
+  const uint64_t begin = info_->piece_offset(header.index) + header.offset;
+  const uint64_t step = payload.egress->limited() ? Bandwidth::quantum : header.length;
+  for (uint64_t at = 0; written && at < header.length; at += step) {
+    const uint64_t part = std::min(step, header.length - at);
     co_await payload.egress->acquire(part);
     written = co_await stream_->send_file(payload.file, begin + at, part);
   }

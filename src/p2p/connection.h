@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "krakend/core/metainfo.h"
@@ -10,6 +11,7 @@
 #include "krakend/core/units.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/net.h"
+#include "p2p/backlog.h"
 #include "p2p/bandwidth.h"
 #include "p2p/message.h"
 #include "p2p/source_chooser.h"
@@ -26,14 +28,23 @@ class Connection {
   static constexpr size_t max_queued_pieces = 512;
   /// Bytes of control frames waiting to be written; a peer that does not read them is dropped.
   static constexpr size_t max_queued_control = 4 * MiB;
+  /// Of a piece, towards a peer that speaks the extension: what a control frame waits for at most.
+  static constexpr uint64_t portion = 256 * KiB;
+  /// Bytes that may wait in the socket: behind them, too, a control frame would wait.
+  static constexpr uint64_t socket_backlog = 128 * KiB;
 
-  Connection(io::Loop& loop, io::StreamPtr stream, Handshake peer, bool origin, bool opener, TimePoint now);
+  /// `backlog` is the engine's and outlives the connection; `info` is the torrent's.
+  Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info, io::StreamPtr stream,
+             Handshake peer, bool origin, bool opener, TimePoint now);
+  ~Connection();
 
   const PeerId& id() const { return peer_.peer_id; }
   const Bitfield& have() const { return peer_.have; }
   Bitfield& have() { return peer_.have; }
   bool origin() const { return origin_; }
   bool opener() const { return opener_; }
+  /// Both sides speak the extension (message.h).
+  bool extended() const { return peer_.extension >= 1; }
   const io::Address& address() const { return stream_->peer(); }
   io::Stream& stream() { return *stream_; }
 
@@ -48,10 +59,10 @@ class Connection {
 
   struct Payload {
     io::FilePtr file;
-    std::shared_ptr<const MetaInfo> info;
     /// Of the engine; they outlive the connection.
     Bandwidth* egress = nullptr;
     UploadTurns* turns = nullptr;
+    io::Clock* clock = nullptr;
     /// Asked before each payload; when it says no the connection closes.
     std::function<Task<bool>(PieceIndex)> may_send;
     /// Told after each payload.
@@ -61,20 +72,29 @@ class Connection {
   static Task<> write_loop(std::shared_ptr<Connection> self, Payload payload);
 
   // Bookkeeping of the torrent.
-  uint64_t received = 0;    ///< bytes of good pieces from this peer
-  uint64_t sent = 0;        ///< bytes of pieces to this peer
-  bool snubbed = false;     ///< went silent with requests open: gets no new ones until it delivers
-  bool receiving = false;   ///< the bytes of a wanted piece are arriving
-  uint64_t seen_bytes = 0;  ///< stream.bytes_received() at the last look
-  TimePoint last_progress;  ///< when seen_bytes last grew
-  TimePoint last_useful;    ///< when a piece last moved in either direction
-  TimePoint last_taken;     ///< when the peer last got a piece, from us or as it says
-  PieceTimes times;         ///< how fast the peer delivers
+  uint64_t received = 0;     ///< bytes of good pieces from this peer
+  uint64_t sent = 0;         ///< bytes of pieces to this peer
+  bool snubbed = false;      ///< went silent with requests open: gets no new ones until it delivers
+  bool receiving = false;    ///< the bytes of a wanted piece are arriving
+  uint64_t seen_bytes = 0;   ///< stream.bytes_received() at the last look
+  TimePoint last_progress;   ///< when seen_bytes last grew
+  TimePoint last_useful;     ///< when a piece last moved in either direction
+  TimePoint last_taken;      ///< when the peer last got a piece, from us or as it says
+  PieceTimes times;          ///< how fast the peer delivers
+  ToldLoad load;             ///< of the peer
+  uint64_t told_queued = 0;  ///< what the peer was last told of our backlog, bytes
 
  private:
+  /// A turn for the piece in front; nullopt when there is something else to do first.
+  Task<std::optional<UploadTurns::Turn>> wait_for_turn(UploadTurns& turns, io::Clock& clock);
   Task<bool> write_control();
   Task<bool> write_piece(PieceIndex index, const Payload& payload);
+  Task<bool> write_portion(PiecePayload header, const Payload& payload);
 
+  void forget(PieceIndex index);
+
+  Backlog& backlog_;
+  std::shared_ptr<const MetaInfo> info_;
   io::StreamPtr stream_;
   Handshake peer_;
   bool origin_;
@@ -86,6 +106,7 @@ class Connection {
     TimePoint at;
   };
   std::deque<Asked> pieces_;
+  uint64_t in_backlog_ = 0;  ///< bytes of ours
   io::Condition wake_;
 };
 using ConnectionPtr = std::shared_ptr<Connection>;

@@ -2,6 +2,7 @@
 
 #include "krakend/io/task_group.h"
 #include "krakend/p2p/engine.h"
+#include "p2p/backlog.h"
 #include "p2p/bandwidth.h"
 #include "p2p/request_budget.h"
 #include "p2p/upload_turns.h"
@@ -22,7 +23,8 @@ struct Context {
         tracker(t),
         egress(s.clock),
         ingress(s.clock),
-        turns(s.loop, s.clock),
+        backlog(s.loop),
+        turns(s.clock, backlog),
         log(std::move(l)),
         tasks(s.loop, log) {
     configure(opts);
@@ -46,6 +48,7 @@ struct Context {
   Tracker* tracker;  ///< null at an origin
   Bandwidth egress;
   Bandwidth ingress;
+  Backlog backlog;
   UploadTurns turns;
   Logger log;
   io::TaskGroup tasks;

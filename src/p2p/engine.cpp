@@ -33,6 +33,7 @@ Result<io::Address> Engine::start() {
   });
   impl_->context->tasks.spawn(impl_->accept_loop(impl_), "peer listener");
   impl_->context->tasks.spawn(impl_->sweep_loop(impl_), "torrent sweep");
+  impl_->context->tasks.spawn(impl_->load_loop(impl_), "load reports");
   return impl_->listener->local();
 }
 

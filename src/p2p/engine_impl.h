@@ -14,6 +14,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   /// unread.
   static constexpr size_t max_pending_handshakes = 1024;
   static constexpr Duration sweep_interval = 1s;
+  /// Between two reports of what we have to send, while it changes.
+  static constexpr Duration load_interval = 50ms;
   /// Metainfo of blobs that were only asked for their size: the download that follows needs it again.
   static constexpr size_t max_remembered_metainfo = 64;
   static constexpr uint32_t max_remembered_pieces = 10'000;
@@ -31,6 +33,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Task<> serve_incoming(std::shared_ptr<Impl> self, io::StreamPtr stream);
   Task<Result<TorrentPtr>> find_for_peer(std::string ns, Digest digest);
   Task<> sweep_loop(std::shared_ptr<Impl> self);
+  Task<> load_loop(std::shared_ptr<Impl> self);
   Task<Result<TorrentPtr>> join(std::shared_ptr<Impl> self, std::string ns, Digest digest);
   Task<> open_torrent(std::shared_ptr<Impl> self, std::shared_ptr<Opening> opening, std::string ns,
                       Digest digest);

@@ -59,6 +59,14 @@ Task<Result<TorrentPtr>> Engine::Impl::find_for_peer(std::string ns, Digest dige
 
 /// Forgets what is over: failed torrents, and seeding ones that nobody has used for seeder_tti. Their blobs
 /// stay on disk and are served again when asked for.
+Task<> Engine::Impl::load_loop(std::shared_ptr<Impl> self) {
+  while (!self->stopped) {
+    co_await self->context->backlog.changed();
+    co_await self->context->clock.sleep(load_interval);
+    for (const auto& [digest, torrent] : self->torrents) torrent->report_load();
+  }
+}
+
 Task<> Engine::Impl::sweep_loop(std::shared_ptr<Impl> self) {
   while (!self->stopped) {
     co_await self->context->clock.sleep(sweep_interval);

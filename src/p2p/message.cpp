@@ -18,7 +18,8 @@ enum Type : int32_t {
   announce_piece = 3,
   cancel_piece = 4,
   error = 5,
-  complete = 6
+  complete = 6,
+  load_report = 100
 };
 
 // Field numbers of p2p.Message and of its bodies.
@@ -30,6 +31,7 @@ constexpr protozero::pbf_tag_type tag_announce = 6;
 constexpr protozero::pbf_tag_type tag_cancel = 7;
 constexpr protozero::pbf_tag_type tag_error = 8;
 constexpr protozero::pbf_tag_type tag_complete = 9;
+constexpr protozero::pbf_tag_type tag_extension = 100;
 
 /// The value of an empty remote bitfield: what a reference peer sends for every neighbour (contract p2p
 /// §3.1).
@@ -90,6 +92,40 @@ PieceFields decode_piece_fields(protozero::pbf_reader body) {
     }
   }
   return fields;
+}
+
+struct Extension {
+  uint32_t version = 0;
+  std::optional<Load> load;
+};
+
+Extension decode_extension(protozero::pbf_reader body) {
+  Extension result;
+  Load load;
+  bool told = false;
+  while (body.next()) {
+    if (body.wire_type() != protozero::pbf_wire_type::varint) {
+      body.skip();
+      continue;
+    }
+    switch (body.tag()) {
+      case 1:
+        result.version = body.get_uint32();
+        break;
+      case 2:
+        load.queued = body.get_uint64();
+        told = true;
+        break;
+      case 3:
+        load.rate = body.get_uint64();
+        told = true;
+        break;
+      default:
+        body.skip();
+    }
+  }
+  if (told) result.load = load;
+  return result;
 }
 
 PieceError decode_error(protozero::pbf_reader body) {
@@ -171,31 +207,39 @@ Handshake decode_handshake(protozero::pbf_reader body) {
   return result;
 }
 
-Message decode_body(int32_t type, const std::array<std::optional<protozero::data_view>, 10>& bodies) {
+Message decode_body(int32_t type, const std::array<std::optional<protozero::data_view>, 10>& bodies,
+                    const Extension& extension) {
   const auto body = [&](protozero::pbf_tag_type tag) {
     const auto& view = bodies.at(tag);
     if (!view) throw Malformed{"message without the body of its type"};
     return protozero::pbf_reader{*view};
   };
   switch (type) {
-    case Type::bitfield:
-      return decode_handshake(body(tag_bitfield));
+    case Type::bitfield: {
+      auto handshake = decode_handshake(body(tag_bitfield));
+      handshake.extension = extension.version;
+      handshake.load = extension.load;
+      return handshake;
+    }
     case Type::piece_request: {
       const auto f = decode_piece_fields(body(tag_request));
       return PieceRequest{f.index, f.offset, f.length};
     }
     case Type::piece_payload: {
       const auto f = decode_piece_fields(body(tag_payload));
-      return PiecePayload{f.index, f.offset, f.length};
+      return PiecePayload{f.index, f.offset, f.length, extension.load};
     }
     case Type::announce_piece:
-      return AnnouncePiece{decode_piece_fields(body(tag_announce)).index};
+      return AnnouncePiece{decode_piece_fields(body(tag_announce)).index, extension.load};
     case Type::cancel_piece:
       return CancelPiece{decode_piece_fields(body(tag_cancel)).index};
     case Type::error:
       return decode_error(body(tag_error));
     case Type::complete:
       return Complete{};
+    case Type::load_report:
+      if (!extension.load) throw Malformed{"load report without a load"};
+      return LoadReport{*extension.load};
     default:
       return Ignored{};
   }
@@ -211,6 +255,20 @@ std::string with_body(int32_t type, protozero::pbf_tag_type tag, const std::stri
   protozero::pbf_writer writer{bytes};
   if (type != 0) writer.add_enum(tag_type, type);
   writer.add_message(tag, body);
+  return bytes;
+}
+
+/// Appends the extension's field to the bytes of a message.
+std::string extended(std::string bytes, uint32_t version, const std::optional<Load>& load) {
+  if (version == 0 && !load) return bytes;
+  std::string body;
+  protozero::pbf_writer writer{body};
+  if (version != 0) writer.add_uint32(1, version);
+  if (load) {
+    writer.add_uint64(2, load->queued);
+    writer.add_uint64(3, load->rate);
+  }
+  protozero::pbf_writer{bytes}.add_message(tag_extension, body);
   return bytes;
 }
 
@@ -238,7 +296,7 @@ std::string encode_handshake(const Handshake& handshake, size_t neighbours) {
     entry_writer.add_bytes(2, empty_bitfield.data(), empty_bitfield.size());
     writer.add_message(7, entry);
   }
-  return with_body(Type::bitfield, tag_bitfield, body);
+  return extended(with_body(Type::bitfield, tag_bitfield, body), handshake.extension, handshake.load);
 }
 
 struct Encoder {
@@ -252,10 +310,10 @@ struct Encoder {
     return encode_piece(Type::piece_request, tag_request, {m.index, m.offset, m.length});
   }
   std::string operator()(const PiecePayload& m) const {
-    return encode_piece(Type::piece_payload, tag_payload, {m.index, m.offset, m.length});
+    return extended(encode_piece(Type::piece_payload, tag_payload, {m.index, m.offset, m.length}), 0, m.load);
   }
   std::string operator()(const AnnouncePiece& m) const {
-    return encode_piece(Type::announce_piece, tag_announce, {m.index, 0, 0});
+    return extended(encode_piece(Type::announce_piece, tag_announce, {m.index, 0, 0}), 0, m.load);
   }
   std::string operator()(const CancelPiece& m) const {
     return encode_piece(Type::cancel_piece, tag_cancel, {m.index, 0, 0});
@@ -272,6 +330,11 @@ struct Encoder {
     protozero::pbf_writer{bytes}.add_enum(tag_type, Type::complete);
     return bytes;
   }
+  std::string operator()(const LoadReport& m) const {
+    std::string bytes;
+    protozero::pbf_writer{bytes}.add_enum(tag_type, Type::load_report);
+    return extended(std::move(bytes), 0, m.load);
+  }
   std::string operator()(const Ignored&) const { return {}; }
 };
 
@@ -281,6 +344,7 @@ Result<Message> decode_message(std::string_view bytes) {
   try {
     int32_t type = 0;
     std::array<std::optional<protozero::data_view>, 10> bodies;
+    Extension extension;
     protozero::pbf_reader reader{bytes.data(), bytes.size()};
     while (reader.next()) {
       const auto tag = reader.tag();
@@ -289,11 +353,13 @@ Result<Message> decode_message(std::string_view bytes) {
       } else if (tag >= tag_bitfield && tag <= tag_complete &&
                  reader.wire_type() == protozero::pbf_wire_type::length_delimited) {
         bodies.at(tag) = reader.get_view();
+      } else if (tag == tag_extension && reader.wire_type() == protozero::pbf_wire_type::length_delimited) {
+        extension = decode_extension(reader.get_message());
       } else {
         reader.skip();
       }
     }
-    return decode_body(type, bodies);
+    return decode_body(type, bodies, extension);
   } catch (const Malformed& malformed) {
     return fail(Errc::protocol, "peer message: {}", malformed.what);
   } catch (const protozero::exception& broken) {

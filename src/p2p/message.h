@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -19,6 +20,24 @@ namespace krakend::p2p {
 inline constexpr size_t max_message_size = 32 * 1024;
 
 // The messages of the wire (contract p2p §2, §3), decoded and checked. Names follow the protobuf schema.
+//
+// The extension between krakend peers (docs/swarm-extension.md, with vectors): field 100 of p2p.Message,
+// which a reference peer skips,
+//
+//   message Extension { uint32 version = 1; uint64 queued = 2; uint64 rate = 3; }
+//
+// An opener always names its version in the handshake, an acceptor only to an opener that did. Between two
+// that have, a PIECE_PAYLOAD may carry a portion of a piece: all portions of a piece follow each other in
+// order, and other messages but no other payloads may stand between them, so that nothing waits for the end
+// of a piece. And any message may tell the sender's Load, a message of type 100 nothing else.
+
+/// What a peer has to send, to all together.
+struct Load {
+  uint64_t queued = 0;  ///< bytes that it was asked for and has not sent
+  uint64_t rate = 0;    ///< bytes a second that leave it at best, lately; 0: not known
+  bool operator==(const Load&) const = default;
+};
+inline constexpr uint32_t extension_version = 1;
 
 struct Handshake {  // BITFIELD
   InfoHash info_hash;
@@ -27,6 +46,8 @@ struct Handshake {  // BITFIELD
   Bitfield have;
   std::string ns;                  ///< only the opener sends it
   std::vector<PeerId> neighbours;  ///< peers connected to the sender
+  uint32_t extension = 0;          ///< version; 0: a reference peer
+  std::optional<Load> load{};
 };
 struct PieceRequest {
   uint32_t index = 0;
@@ -37,9 +58,11 @@ struct PiecePayload {  ///< followed by `length` raw bytes
   uint32_t index = 0;
   uint32_t offset = 0;
   uint32_t length = 0;
+  std::optional<Load> load{};
 };
 struct AnnouncePiece {
   uint32_t index = 0;
+  std::optional<Load> load{};
 };
 struct CancelPiece {
   uint32_t index = 0;
@@ -49,11 +72,15 @@ struct PieceError {  ///< ERROR, code PIECE_REQUEST_FAILED
   std::string text;
 };
 struct Complete {};
+/// Of the extension, alone.
+struct LoadReport {
+  Load load;
+};
 /// A type this version does not know: skipped.
 struct Ignored {};
 
 using Message = std::variant<Handshake, PieceRequest, PiecePayload, AnnouncePiece, CancelPiece, PieceError,
-                             Complete, Ignored>;
+                             Complete, LoadReport, Ignored>;
 
 /// Decodes the protobuf bytes of one message. protocol: broken protobuf, a missing body, negative numbers,
 /// bad ids. All of these crash or poison a reference peer (contract p2p §17), so they never pass.

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
+#include "p2p/peak_rate.h"
 
 namespace krakend::p2p {
 
@@ -18,8 +18,6 @@ class RequestBudget {
   static constexpr uint64_t most = 128 * MiB;
   static constexpr uint64_t least = 8;  ///< requests
   static constexpr double seconds_of_rate = 0.11;
-  /// The fastest of the last windows counts: one that lacked requests must not shrink the budget.
-  static constexpr Duration window = 250ms;
 
   /// Whether another request of that size may be sent. A few always may: whoever is asked may be busy with
   /// others.
@@ -33,23 +31,20 @@ class RequestBudget {
     outstanding_ -= std::min(outstanding_, bytes);
     requests_ -= requests_ > 0 ? 1 : 0;
   }
-  void arrived(uint64_t bytes, TimePoint now);
+  void arrived(uint64_t bytes, TimePoint now) { ingress_.add(bytes, now); }
 
   uint64_t outstanding() const { return outstanding_; }
   /// Bytes a second; 0 while it is not known.
-  double rate() const { return rate_; }
+  double rate() const { return ingress_.bytes_per_second(); }
   uint64_t limit() const {
-    if (rate_ <= 0) return at_first;
-    return std::min(most, static_cast<uint64_t>(rate_ * seconds_of_rate));
+    if (rate() <= 0) return at_first;
+    return std::min(most, static_cast<uint64_t>(rate() * seconds_of_rate));
   }
 
  private:
   uint64_t outstanding_ = 0;
   uint64_t requests_ = 0;
-  std::array<uint64_t, 8> windows_{};
-  size_t at_ = 0;
-  TimePoint window_start_{};
-  double rate_ = 0;
+  PeakRate ingress_;
 };
 
 }  // namespace krakend::p2p

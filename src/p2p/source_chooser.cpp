@@ -5,7 +5,6 @@
 namespace krakend::p2p {
 namespace {
 
-constexpr size_t compared = 3;
 constexpr double shortest_deadline = 1;
 constexpr double longest_deadline = 60;
 
@@ -13,26 +12,31 @@ constexpr double longest_deadline = 60;
 
 void PieceTimes::arrived(TimePoint now) {
   const double took = to_seconds(now - last_);
+  fastest_ = seconds_ ? std::min(fastest_, took) : took;
   seconds_ = seconds_ ? *seconds_ * (1 - weight_of_new) + took * weight_of_new : took;
   last_ = now;
 }
 
-double expected_wait(const SourceState& source) {
-  return std::max(source.piece_time, source.oldest) * (source.requests + 1);
+std::optional<double> PieceTimes::expected(TimePoint now) const {
+  if (!seconds_) return std::nullopt;
+  return std::max(fastest_, *seconds_ - to_seconds(now - last_));
 }
 
-std::optional<size_t> choose_source(const std::vector<SourceState>& sources, uint64_t draw) {
-  std::optional<size_t> best;
-  double shortest = 0;
-  const size_t tries = std::min(compared, sources.size());
-  for (size_t i = 0; i < tries; ++i) {
-    const SourceState& source = sources[(draw >> 20 * i) % sources.size()];
-    const double wait = expected_wait(source);
-    if (best && wait >= shortest) continue;
-    best = source.index;
-    shortest = wait;
-  }
-  return best;
+std::optional<uint64_t> ToldLoad::queued(TimePoint now) const {
+  if (!load_) return std::nullopt;
+  const auto gone = static_cast<uint64_t>(static_cast<double>(load_->rate) * to_seconds(now - at_));
+  return load_->queued - std::min(load_->queued, gone);
+}
+
+double guessed_wait(double piece_time, unsigned requests, double oldest) {
+  return std::max(piece_time, oldest) * (requests + 1);
+}
+
+std::optional<size_t> choose_source(const std::vector<SourceState>& sources) {
+  const auto best =
+      std::min_element(sources.begin(), sources.end(),
+                       [](const SourceState& a, const SourceState& b) { return a.wait < b.wait; });
+  return best == sources.end() ? std::nullopt : std::optional(best->index);
 }
 
 Duration request_deadline(double piece_time, uint64_t outstanding_bytes, double own_rate) {

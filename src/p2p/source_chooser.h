@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "krakend/core/time.h"
+#include "p2p/message.h"
 
 namespace krakend::p2p {
 
@@ -19,26 +20,46 @@ class PieceTimes {
   void arrived(TimePoint now);
   /// Seconds; nullopt before the first piece.
   std::optional<double> seconds() const { return seconds_; }
+  /// What the next piece would take if it were asked for now, while nothing is: the queue that made the last
+  /// ones slow has drained meanwhile. Never less than the fastest took. nullopt before the first piece.
+  std::optional<double> expected(TimePoint now) const;
 
  private:
   TimePoint last_{};
   std::optional<double> seconds_;
+  double fastest_ = 0;
 };
+
+/// What a peer said last of what it has to send. Pure: time is an argument.
+class ToldLoad {
+ public:
+  void tell(Load load, TimePoint now) {
+    load_ = load;
+    at_ = now;
+  }
+  /// Bytes that are probably still before us; nullopt when it has never said.
+  std::optional<uint64_t> queued(TimePoint now) const;
+  /// Bytes a second; 0: not known.
+  uint64_t rate() const { return load_ ? load_->rate : 0; }
+
+ private:
+  std::optional<Load> load_;
+  TimePoint at_{};
+};
+
+/// Seconds until a peer that does not tell its load would deliver one more piece: it has so many requests of
+/// ours, the oldest since `oldest` seconds, and takes `piece_time` for a piece.
+double guessed_wait(double piece_time, unsigned requests, double oldest);
 
 /// A neighbour that has something we need.
 struct SourceState {
-  size_t index = 0;       ///< the caller's
-  unsigned requests = 0;  ///< ours, not answered
-  double piece_time = 0;  ///< seconds, smoothed
-  double oldest = 0;      ///< age of the oldest open request, seconds
+  size_t index = 0;  ///< the caller's
+  double wait = 0;   ///< seconds until it would deliver one more piece
 };
 
-/// Seconds until it would deliver one more piece, as far as we can know.
-double expected_wait(const SourceState& source);
-
-/// The one that is expected to deliver first of up to three that `draw` picks: always the best of all would
-/// send everybody to the same.
-std::optional<size_t> choose_source(const std::vector<SourceState>& sources, uint64_t draw);
+/// The one that is expected to deliver first, the first of equals. Give it a few at random: always the best
+/// of all would send everybody to the same.
+std::optional<size_t> choose_source(const std::vector<SourceState>& sources);
 
 /// How long an answer may take before the piece is asked for elsewhere.
 Duration request_deadline(double piece_time, uint64_t outstanding_bytes, double own_rate);

@@ -41,6 +41,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// With fewer sources than this, each is asked for as much as the pipeline limits allow.
   static constexpr size_t few_sources = 4;
   static constexpr Duration helpless_after = 3s;
+  /// Pieces; a peer that tells that it has more than these to send is not asked.
+  static constexpr uint64_t longest_queue = 4;
 
   /// Leecher.
   Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr partial);
@@ -67,6 +69,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void close_idle_connections(TimePoint now);
   /// An origin shows more to peers that get nowhere. Called every second.
   void help_peers(TimePoint now);
+  /// Tells peers that lack something what we have to send, where that has changed much.
+  void report_load();
 
   /// A reader over the blob; what has been verified is readable at once.
   io::ContentPtr open_reader();
@@ -86,7 +90,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void dial_peers(const std::vector<PeerInfo>& peers);
   Task<> dial(std::shared_ptr<Torrent> self, PeerInfo peer);
   Task<Result<void>> handshake_as_opener(io::StreamPtr stream, PeerInfo peer);
-  Handshake own_handshake(bool opener, Bitfield shown) const;
+  uint32_t own_extension() const;
+  Handshake own_handshake(uint32_t extension, bool opener, Bitfield shown) const;
   bool has_room() const { return peers_.size() + dialing_.size() < context_->options.max_open_conn; }
   bool may_replace(const Connection& old) const;
   void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
@@ -106,10 +111,14 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void on_error(Connection& connection, const PieceError& error);
   void on_complete(Connection& connection);
   Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);
-  Task<Result<void>> store_piece(ConnectionPtr connection, PieceIndex index);
+  Task<Result<void>> store_piece(ConnectionPtr connection, PiecePayload first);
   Task<Result<uint32_t>> receive_limited(Connection& connection, uint64_t offset, uint64_t length,
                                          io::ByteSink* tap);
-  Task<Result<uint32_t>> receive_piece(Connection& connection, PieceIndex index);
+  Task<Result<uint32_t>> receive_piece(ConnectionPtr connection, PiecePayload first);
+  Task<Result<uint32_t>> receive_portions(ConnectionPtr connection, PiecePayload portion, io::ByteSink* tap);
+  Task<Result<PiecePayload>> next_portion(ConnectionPtr connection, PieceIndex index, uint64_t at);
+  Task<Result<void>> drain(ConnectionPtr connection, PiecePayload payload);
+  void announce(Connection& peer, PieceIndex index);
   void piece_arrived(Connection& connection, PieceIndex index);
   void release_requests(const PeerId& peer);
 
@@ -117,6 +126,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void request_more();
   ConnectionPtr choose_connection(unsigned depth);
   unsigned depth_limit(const Connection& connection) const;
+  /// Seconds until it would deliver one more piece; nullopt: it has enough to do.
+  std::optional<double> expected_wait(const Connection& connection) const;
   bool request_from(Connection& connection);
   /// What a reader of a part waits for and nobody shows: origins have all there is.
   void request_from_origins();

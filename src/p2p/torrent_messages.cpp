@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "krakend/core/hash.h"
 #include "krakend/core/hex.h"
 #include "p2p/torrent.h"
@@ -18,18 +20,6 @@ class Summing final : public io::ByteSink {
  private:
   io::ByteSink* next_;
 };
-
-/// Swallows a payload that nobody needs any more.
-Task<Result<void>> drain(io::Stream& stream, uint64_t length) {
-  io::NullSink sink;
-  while (length > 0) {
-    auto got = co_await stream.receive(sink, length);
-    if (!got) co_return propagate(got);
-    if (*got == 0) co_return fail(Errc::network, "connection closed in the middle of a piece");
-    length -= *got;
-  }
-  co_return Result<void>{};
-}
 
 }  // namespace
 
@@ -66,6 +56,10 @@ Task<Result<void>> Torrent::handle(ConnectionPtr connection, Message message) {
   if (const auto* request = std::get_if<PieceRequest>(&message)) co_return on_request(*connection, *request);
   if (const auto* announce = std::get_if<AnnouncePiece>(&message))
     co_return on_announce(*connection, *announce);
+  if (const auto* report = std::get_if<LoadReport>(&message)) {
+    connection->load.tell(report->load, context_->clock.now());
+    request_more();
+  }
   if (const auto* payload = std::get_if<PiecePayload>(&message))
     co_return co_await on_payload(connection, *payload);
   if (const auto* cancel = std::get_if<CancelPiece>(&message)) connection->cancel_piece(cancel->index);
@@ -93,6 +87,7 @@ Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& a
     return fail(Errc::protocol, "announced piece {} of {}", announce.index, info_->piece_count());
   }
   if (connection.have().set(announce.index)) picker_.add_piece(announce.index);
+  if (announce.load) connection.load.tell(*announce.load, context_->clock.now());
   connection.last_taken = context_->clock.now();
   if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
   request_more();
@@ -128,13 +123,17 @@ void Torrent::on_complete(Connection& connection) {
 
 Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload payload) {
   const auto index = payload.index;
-  if (index >= info_->piece_count() || payload.offset != 0 || payload.length != info_->piece_size(index)) {
+  const bool known = index < info_->piece_count() && payload.offset == 0;
+  const uint64_t size = known ? info_->piece_size(index) : 0;
+  const bool portion = connection->extended() && payload.length > 0 && payload.length < size;
+  if (!known || (payload.length != size && !portion)) {
     co_return fail(Errc::protocol, "payload of {} bytes at {} for piece {} of {}", payload.length,
                    payload.offset, index, info_->piece_count());
   }
   connection->snubbed = false;
-  if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, index);
-  auto drained = co_await drain(connection->stream(), payload.length);
+  if (payload.load) connection->load.tell(*payload.load, context_->clock.now());
+  if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, payload);
+  auto drained = co_await drain(connection, payload);
   requests_.erase(connection->id(), index);
   request_more();
   co_return drained;
@@ -155,12 +154,77 @@ Task<Result<uint32_t>> Torrent::receive_limited(Connection& connection, uint64_t
   co_return summing.sum;
 }
 
+/// Reads on until the next portion of a piece comes.
+Task<Result<PiecePayload>> Torrent::next_portion(ConnectionPtr connection, PieceIndex index, uint64_t at) {
+  while (true) {
+    auto message = co_await read_message(connection->stream());
+    if (!message) co_return propagate(message);
+    if (const auto* payload = std::get_if<PiecePayload>(&*message)) {
+      const uint64_t left = info_->piece_size(index) - at;
+      if (payload->index == index && payload->offset == at && payload->length > 0 &&
+          payload->length <= left) {
+        if (payload->load) connection->load.tell(*payload->load, context_->clock.now());
+        co_return *payload;
+      }
+      co_return fail(Errc::protocol, "payload of {} bytes at {} of piece {} where piece {} goes on at {}",
+                     payload->length, payload->offset, payload->index, index, at);
+    }
+    auto handled = co_await handle(connection, std::move(*message));
+    if (!handled) co_return propagate(handled);
+  }
+}
+
+/// Swallows a piece that nobody needs any more.
+Task<Result<void>> Torrent::drain(ConnectionPtr connection, PiecePayload payload) {
+  io::NullSink sink;
+  const uint64_t size = info_->piece_size(payload.index);
+  for (uint64_t at = 0; at < size;) {
+    if (at > 0) {
+      auto next = co_await next_portion(connection, payload.index, at);
+      if (!next) co_return propagate(next);
+      payload = *next;
+    }
+    for (uint64_t left = payload.length; left > 0;) {
+      auto got = co_await connection->stream().receive(sink, left);
+      if (!got) co_return propagate(got);
+      if (*got == 0) co_return fail(Errc::network, "connection closed in the middle of a piece");
+      left -= *got;
+    }
+    at += payload.length;
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<uint32_t>> Torrent::receive_portions(ConnectionPtr connection, PiecePayload portion,
+                                                 io::ByteSink* tap) {
+  const PieceIndex index = portion.index;
+  const uint64_t begin = info_->piece_offset(index);
+  const uint64_t size = info_->piece_size(index);
+  Summing summing(tap);
+  for (uint64_t at = 0; at < size; at += portion.length) {
+    if (at > 0) {
+      auto next = co_await next_portion(connection, index, at);
+      if (!next) co_return propagate(next);
+      portion = *next;
+    }
+    auto received = co_await receive_limited(*connection, begin + at, portion.length, &summing);
+    if (!received) co_return received;
+  }
+  co_return summing.sum;
+}
+
 /// The CRC-32 of what came. A piece that arrives where the hash of the whole stands is hashed on the way,
 /// which saves reading it back.
-Task<Result<uint32_t>> Torrent::receive_piece(Connection& connection, PieceIndex index) {
+Task<Result<uint32_t>> Torrent::receive_piece(ConnectionPtr connection, PiecePayload first) {
+  const PieceIndex index = first.index;
   const auto offset = info_->piece_offset(index);
+  const auto size = info_->piece_size(index);
   const auto tap = hasher_.lend(offset);
-  auto sum = co_await receive_limited(connection, offset, info_->piece_size(index), tap.get());
+  Result<uint32_t> sum = 0;
+  if (first.length == size)
+    sum = co_await receive_limited(*connection, offset, size, tap.get());
+  else
+    sum = co_await receive_portions(connection, first, tap.get());
   if (!tap) co_return sum;
   if (sum && *sum == info_->piece_sum(index))
     hasher_.adopt(*tap);
@@ -170,11 +234,12 @@ Task<Result<uint32_t>> Torrent::receive_piece(Connection& connection, PieceIndex
 }
 
 /// Receives the bytes of a missing piece into the file and keeps them if they match.
-Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PieceIndex index) {
+Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PiecePayload first) {
+  const PieceIndex index = first.index;
   receiving_.set(index);
   connection->receiving = true;
   picker_.mark_requested(index);
-  auto sum = co_await receive_piece(*connection, index);
+  auto sum = co_await receive_piece(connection, first);
   connection->receiving = false;
   if (sum && *sum == info_->piece_sum(index)) {
     const auto partial = partial_;
@@ -217,10 +282,30 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
   }
   for (const auto& [id, peer] : peers_) {
     // An origin that shows only part of what it has wants to know who has what.
-    if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) peer->send(AnnouncePiece{index});
+    if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) announce(*peer, index);
   }
   progress_.notify_all();
   request_more();
+}
+
+void Torrent::announce(Connection& peer, PieceIndex index) {
+  AnnouncePiece message{index};
+  if (peer.extended()) {
+    message.load = context_->backlog.load();
+    peer.told_queued = message.load->queued;
+  }
+  peer.send(message);
+}
+
+void Torrent::report_load() {
+  const Load load = context_->backlog.load();
+  for (const auto& [id, peer] : peers_) {
+    if (!peer->extended() || peer->have().all()) continue;
+    const auto [less, more] = std::minmax(peer->told_queued, load.queued);
+    if (more - less < info_->piece_length()) continue;
+    peer->told_queued = load.queued;
+    peer->send(LoadReport{load});
+  }
 }
 
 /// The peer will not answer: what nobody else is asked for becomes free for the others.

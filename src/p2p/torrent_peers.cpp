@@ -92,7 +92,7 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   // One timer for both directions: a peer that neither reads nor answers is cut off.
   auto deadline =
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
-  const auto frame = encode_frame(own_handshake(true, have_));
+  const auto frame = encode_frame(own_handshake(own_extension(), true, have_));
   auto written = co_await stream->write(std::as_bytes(std::span(frame)));
   if (!written) co_return propagate(written);
   auto reply = co_await read_message(*stream);
@@ -111,9 +111,15 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   co_return Result<void>{};
 }
 
-Handshake Torrent::own_handshake(bool opener, Bitfield shown) const {
+uint32_t Torrent::own_extension() const {
+  return context_->options.extension ? extension_version : 0;
+}
+
+Handshake Torrent::own_handshake(uint32_t extension, bool opener, Bitfield shown) const {
   Handshake handshake{info_->info_hash(), info_->digest(),   context_->self.peer_id,
                       std::move(shown),   opener ? ns_ : "", {}};
+  handshake.extension = extension;
+  if (extension > 0) handshake.load = context_->backlog.load();
   for (const auto& [id, connection] : peers_) handshake.neighbours.push_back(id);
   return handshake;
 }
@@ -144,7 +150,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
   const auto id = peer.peer_id;
   const auto had = super_seeding() ? seeder_->add_peer(id, peer.have) : have_;
-  const auto frame = encode_frame(own_handshake(false, had));
+  const auto frame = encode_frame(own_handshake(std::min(own_extension(), peer.extension), false, had));
   auto written = co_await stream->write(std::as_bytes(std::span(frame)));
   deadline.cancel();
   if (!written || failure_ || peers_.contains(id)) {
@@ -156,7 +162,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   if (super_seeding()) co_return;
   // Pieces that arrived while the reply was on its way.
   for (PieceIndex index = 0; index < have_.size(); ++index) {
-    if (have_.test(index) && !had.test(index)) peers_.at(id)->send(AnnouncePiece{index});
+    if (have_.test(index) && !had.test(index)) announce(*peers_.at(id), index);
   }
 }
 
@@ -164,8 +170,8 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
   const auto self = shared_from_this();
   const auto now = context_->clock.now();
   picker_.add_peer(peer.have);
-  auto connection =
-      std::make_shared<Connection>(context_->loop, std::move(stream), std::move(peer), origin, opener, now);
+  auto connection = std::make_shared<Connection>(context_->loop, context_->backlog, info_, std::move(stream),
+                                                 std::move(peer), origin, opener, now);
   peers_[connection->id()] = connection;
   backoff_.succeeded(connection->id());
   const std::weak_ptr<Connection> weak = connection;
@@ -180,7 +186,8 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     if (self->super_seeding()) self->show(self->seeder_->took(sender->id(), index, true));
   };
   const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
-  Connection::Payload payload{file_, info_, &context_->egress, &context_->turns, may_send, on_sent};
+  Connection::Payload payload{file_,  &context_->egress, &context_->turns, &context_->clock, may_send,
+                              on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
   request_more();
@@ -249,7 +256,7 @@ void Torrent::check_stalled(const ConnectionPtr& connection, TimePoint now) {
 void Torrent::show(const std::vector<SuperSeeder::Shown>& shown) {
   for (const auto& [peer, piece] : shown) {
     const auto found = peers_.find(peer);
-    if (found != peers_.end()) found->second->send(AnnouncePiece{piece});
+    if (found != peers_.end()) announce(*found->second, piece);
   }
 }
 

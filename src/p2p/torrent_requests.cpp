@@ -17,7 +17,7 @@ void Torrent::request_more() {
   settle_budget();
   if (complete_ || failure_ || peers_.empty()) return;
   if (!range_readers_.empty()) request_from_origins();
-  unsigned deepest = 2;
+  unsigned deepest = 1;
   if (peers_.size() < few_sources)
     deepest = std::max(context_->options.pipeline_limit, context_->options.origin_pipeline_limit);
   for (unsigned depth = 1; depth <= deepest; ++depth) {
@@ -39,7 +39,6 @@ ConnectionPtr Torrent::choose_connection(unsigned depth) {
   std::vector<const ConnectionPtr*> left;
   left.reserve(peers_.size());
   for (const auto& [id, connection] : peers_) left.push_back(&connection);
-  const auto now = context_->clock.now();
   std::vector<SourceState> sources;
   std::vector<const ConnectionPtr*> found;
   while (!left.empty() && found.size() < compared) {
@@ -52,13 +51,30 @@ ConnectionPtr Torrent::choose_connection(unsigned depth) {
     if (connection.closed() || connection.snubbed || open >= std::min(depth, depth_limit(connection)))
       continue;
     if (!picker_.interested(connection.have())) continue;
-    const auto oldest = requests_.oldest(connection.id());
-    sources.push_back({found.size(), open, connection.times.seconds().value_or(unknown_piece_time),
-                       oldest ? to_seconds(now - *oldest) : 0});
+    const auto wait = expected_wait(connection);
+    if (!wait) continue;
+    sources.push_back({found.size(), *wait});
     found.push_back(candidate);
   }
-  const auto chosen = choose_source(sources, context_->random.next());
+  const auto chosen = choose_source(sources);
   return chosen ? *found[*chosen] : nullptr;
+}
+
+std::optional<double> Torrent::expected_wait(const Connection& connection) const {
+  const auto now = context_->clock.now();
+  const unsigned open = requests_.outstanding(connection.id());
+  const auto queued = connection.load.queued(now);
+  const uint64_t piece = info_->piece_length();
+  if (!queued || connection.load.rate() == 0) {
+    if (queued && *queued > longest_queue * piece) return std::nullopt;
+    const auto oldest = requests_.oldest(connection.id());
+    const auto piece_time = open == 0 ? connection.times.expected(now) : connection.times.seconds();
+    return guessed_wait(piece_time.value_or(unknown_piece_time), open,
+                        oldest ? to_seconds(now - *oldest) : 0);
+  }
+  const uint64_t before = *queued + open * piece;
+  if (before > longest_queue * piece) return std::nullopt;
+  return static_cast<double>(before + piece) / static_cast<double>(connection.load.rate());
 }
 
 void Torrent::request_from_origins() {

@@ -4,31 +4,35 @@
 
 namespace krakend::p2p {
 
+UploadTurns::Place::Place(UploadTurns& turns, TimePoint asked, io::Condition& wake)
+    : turns_(turns), at_(turns.waiting_.emplace(asked, &wake)) {}
+
+UploadTurns::Place::~Place() {
+  turns_.waiting_.erase(at_);
+  turns_.call_next();
+}
+
+std::optional<UploadTurns::Turn> UploadTurns::Place::take() {
+  if (!turns_.room() || at_ != turns_.waiting_.begin()) return std::nullopt;
+  const TimePoint now = turns_.clock_.now();
+  turns_.running_.insert(now);
+  return std::optional<Turn>(std::in_place, turns_, now);
+}
+
 bool UploadTurns::room() const {
-  const auto young = running_.upper_bound(clock_.now() - long_transfer);
-  return static_cast<size_t>(std::distance(young, running_.end())) < at_a_time;
+  const TimePoint now = clock_.now();
+  const auto young = running_.upper_bound(now - long_transfer);
+  const auto busy = static_cast<size_t>(std::distance(young, running_.end()));
+  return busy < at_a_time || (busy < at_most && backlog_.has_spare(now));
 }
 
 void UploadTurns::end(TimePoint began) {
   running_.erase(running_.find(began));
-  changed_.notify_all();
+  call_next();
 }
 
-Task<UploadTurns::Turn> UploadTurns::take(TimePoint asked) {
-  // Leaves the line on every way out, that of a cancelled task included.
-  struct InLine {
-    std::multiset<TimePoint>& line;
-    std::multiset<TimePoint>::iterator place;
-    ~InLine() { line.erase(place); }
-  };
-  {
-    const InLine mine{waiting_, waiting_.insert(asked)};
-    while (!room() || mine.place != waiting_.begin()) co_await changed_.wait_for(clock_, look_again);
-  }
-  const TimePoint now = clock_.now();
-  running_.insert(now);
-  changed_.notify_all();  // there may be room for the next one too
-  co_return Turn(*this, now);
+void UploadTurns::call_next() {
+  if (!waiting_.empty() && room()) waiting_.begin()->second->notify_all();
 }
 
 }  // namespace krakend::p2p

@@ -1,27 +1,32 @@
 #pragma once
 
 #include <map>
-#include <memory>
+#include <optional>
 #include <set>
 
 #include "krakend/core/time.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/condition.h"
-#include "krakend/io/task.h"
+#include "p2p/backlog.h"
 
 namespace krakend::p2p {
 
 /// Whose piece is sent next: few at a time over all connections of a process, the oldest request first. A
-/// piece that has the link to itself can be passed on sooner than many that share it. A transfer that takes
-/// long, because its receiver is slow, does not hold up others. Loop thread.
+/// piece that has the link to itself can be passed on sooner than many that share it. Where the receivers are
+/// slower than the link, because others send to them as well, more are served, so that none of it lies idle.
+/// Loop thread.
 class UploadTurns {
  public:
   static constexpr size_t at_a_time = 2;
+  static constexpr size_t at_most = 16;
   /// A transfer that is older does not count.
   static constexpr Duration long_transfer = 1s;
+  /// Who waits in line looks again after this: nothing tells that a link is not used well.
+  static constexpr Duration look_again = 50ms;
 
-  UploadTurns(io::Loop& loop, io::Clock& clock) : clock_(clock), changed_(loop) {}
+  UploadTurns(io::Clock& clock, const Backlog& backlog) : clock_(clock), backlog_(backlog) {}
 
+  /// A transfer that is going on, until it is destroyed.
   class Turn {
    public:
     Turn(UploadTurns& turns, TimePoint began) : turns_(&turns), began_(began) {}
@@ -35,18 +40,32 @@ class UploadTurns {
     UploadTurns* turns_;
     TimePoint began_;
   };
-  /// Waits for the turn of a request that came at `asked`.
-  Task<Turn> take(TimePoint asked);
+
+  /// A place in the line, until it is destroyed. Whoever waits in it is free to do other things meanwhile.
+  class Place {
+   public:
+    /// `asked`: when the request came. `wake` is notified when a turn may be had.
+    Place(UploadTurns& turns, TimePoint asked, io::Condition& wake);
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place();
+    /// nullopt: not yet.
+    std::optional<Turn> take();
+
+   private:
+    UploadTurns& turns_;
+    std::multimap<TimePoint, io::Condition*>::iterator at_;
+  };
 
  private:
   bool room() const;
   void end(TimePoint began);
+  void call_next();
 
-  static constexpr Duration look_again = 100ms;
   io::Clock& clock_;
-  std::multiset<TimePoint> waiting_;  ///< by when they were asked for
-  std::multiset<TimePoint> running_;  ///< by when they began
-  io::Condition changed_;
+  const Backlog& backlog_;
+  std::multimap<TimePoint, io::Condition*> waiting_;  ///< by when they were asked for
+  std::multiset<TimePoint> running_;                  ///< by when they began
 };
 
 }  // namespace krakend::p2p

@@ -61,6 +61,17 @@ class Hosts:
         for name in [*self.names, self.hub]:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
+    def tcp_counter(self, name):
+        """Of all hosts together; of /proc/net/snmp or netstat."""
+        total = 0
+        for host in self.names:
+            for table in ("snmp", "netstat"):
+                lines = subprocess.run(["ip", "netns", "exec", host, "cat", f"/proc/net/{table}"],
+                                       capture_output=True, text=True, check=True).stdout.splitlines()
+                for names, values in zip(lines[::2], lines[1::2]):
+                    total += int(dict(zip(names.split(), values.split())).get(name, 0))
+        return total
+
     def run(self, index, *command):
         return ["ip", "netns", "exec", self.names[index], *command]
 
@@ -68,7 +79,7 @@ class Hosts:
 def shaped_swarm(bench):
     """One origin, AGENTS=… (8) agents, pieces of PIECE=… (4MB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
     size = bench.args.size * rig.MIB
-    ratios, medians, shares, retries = [], [], [], []
+    ratios, medians, shares, retries, losses, timeouts = [], [], [], [], [], []
     with Hosts(AGENTS + 1) as hosts, contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-"))
         first = f"{NETWORK}.1"
@@ -84,6 +95,7 @@ def shaped_swarm(bench):
                                  "-H", "Content-Type: application/octet-stream",
                                  f"http://{first}:15000/v2/bench/blob/blobs/uploads/?digest={digest}"), check=True)
         for _ in range(bench.args.runs):
+            lost, timed_out = hosts.tcp_counter("RetransSegs"), hosts.tcp_counter("TCPTimeouts")
             agents = []
             for index in range(1, AGENTS + 1):
                 own = f"{NETWORK}.{index + 1}"
@@ -99,6 +111,8 @@ def shaped_swarm(bench):
             bound = size * 8 / (MBIT * 1e6)
             ratios.append((time.monotonic() - start) / bound)
             medians.append(times[len(times) // 2] / bound)
+            losses.append(hosts.tcp_counter("RetransSegs") - lost)
+            timeouts.append(hosts.tcp_counter("TCPTimeouts") - timed_out)
             for agent in agents:
                 agent.stop()
             fields = [cluster.fields_of(line) for agent in agents for line in agent.log if "download complete" in line]
@@ -108,3 +122,5 @@ def shaped_swarm(bench):
     bench.line("median agent / (size / rate)", rig.spread(medians))
     bench.line("copies that left the origin", rig.spread(shares))
     bench.line("requests made again", rig.spread(retries, "{:.0f}"))
+    bench.line("TCP segments sent again", rig.spread(losses, "{:.0f}"))
+    bench.line("TCP time-outs", rig.spread(timeouts, "{:.0f}"))

@@ -50,11 +50,15 @@ class Stream {
                                               ByteSink* tap = nullptr) = 0;
   virtual Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) = 0;
 
+  /// A hint: what is written waits where it can still be overtaken, and only about so many bytes in the
+  /// stream, so that the next write is soon on its way.
+  virtual void limit_backlog(uint64_t /*bytes*/) {}
+
   /// Ends all operations on both sides, now and later, with an error; idempotent. The descriptor stays
   /// reserved until the destructor, because a pool thread may be using it.
   virtual void shutdown() noexcept = 0;
-  /// Bytes moved so far: how a watchdog sees progress inside a long operation. Those that have arrived and wait
-  /// for their batch count as received.
+  /// Bytes moved so far: how a watchdog sees progress inside a long operation. Those that have arrived and
+  /// wait for their batch count as received.
   virtual uint64_t bytes_received() const = 0;
   virtual uint64_t bytes_sent() const = 0;
   virtual const Address& peer() const = 0;

@@ -50,6 +50,8 @@ struct EngineOptions {
   uint64_t ingress_bits_per_sec = 300 * 8 * MiB;
   /// Origins show each peer a few pieces at a time, so that different ones leave them.
   bool super_seeding = true;
+  /// Speaks the extension with peers that do, too (docs/swarm-extension.md).
+  bool extension = true;
   /// A requested piece of which no byte arrives for this long is asked for elsewhere and the peer is dropped.
   Duration stall_timeout = 2s;
   /// An incomplete torrent without progress fails its readers after this.

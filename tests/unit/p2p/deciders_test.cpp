@@ -3,6 +3,7 @@
 #include <set>
 
 #include "krakend/core/units.h"
+#include "p2p/backlog.h"
 #include "p2p/peer_backoff.h"
 #include "p2p/piece_picker.h"
 #include "p2p/request_budget.h"
@@ -156,18 +157,49 @@ TEST_CASE("budget: what may be outstanding follows the rate, and a few requests 
   CHECK(budget.limit() == before);
 }
 
-TEST_CASE("sources: the one that is expected to deliver first, of those that were drawn") {
-  CHECK_FALSE(choose_source({}, 7));
-  const std::vector<SourceState> sources{{10, 0, 0.5, 0}, {11, 0, 0.1, 0}, {12, 1, 0.1, 0.9}};
-  CHECK(expected_wait(sources[0]) == 0.5);
-  CHECK(expected_wait(sources[2]) == 1.8);
-  std::set<size_t> chosen;
-  std::mt19937_64 random(1);
-  std::map<size_t, int> times;
-  for (int i = 0; i < 1000; ++i) ++times[*choose_source(sources, random())];
-  CHECK(times[11] > 600);
-  CHECK(times[12] < 100);
-  CHECK(times[10] + times[11] + times[12] == 1000);
+TEST_CASE("sources: the one that is expected to deliver first") {
+  CHECK_FALSE(choose_source({}));
+  CHECK(*choose_source({{10, 0.5}, {11, 0.1}, {12, 0.1}}) == 11);
+  CHECK(guessed_wait(0.5, 0, 0) == 0.5);
+  CHECK(guessed_wait(0.1, 1, 0.9) == 1.8);
+}
+
+TEST_CASE("sources: what a peer told that it has to send drains at its rate") {
+  ToldLoad load;
+  const TimePoint now{1h};
+  CHECK_FALSE(load.queued(now));
+  load.tell({10 * MiB, 4 * MiB}, now);
+  CHECK(*load.queued(now) == 10 * MiB);
+  CHECK(*load.queued(now + 2s) == 2 * MiB);
+  CHECK(*load.queued(now + 1min) == 0);
+  CHECK(load.rate() == 4 * MiB);
+}
+
+TEST_CASE("backlog: what is asked for and not sent, and what leaves at best") {
+  io::Loop loop;
+  Backlog backlog(loop);
+  TimePoint now{1h};
+  backlog.asked_for(4 * MiB);
+  backlog.asked_for(4 * MiB);
+  backlog.dropped(4 * MiB);
+  CHECK(backlog.load() == Load{4 * MiB, 0});
+  const auto send = [&](int seconds, uint64_t each) {
+    for (int i = 0; i < 100 * seconds; ++i) backlog.sent(each, now += 10ms);
+  };
+  backlog.asked_for(1000 * MiB);
+  send(2, 1 * MiB);
+  const double full = 100.0 * MiB;
+  CHECK(static_cast<double>(backlog.load().rate) == Approx(full).epsilon(0.05));
+  CHECK_FALSE(backlog.has_spare(now));
+  // Slower, although there is something to send: that is what it can do now.
+  send(10, 100 * KiB);
+  CHECK(static_cast<double>(backlog.load().rate) < 0.3 * full);
+  // Asked for less: that says nothing of the link.
+  const auto before = backlog.load().rate;
+  backlog.dropped(1000 * MiB);
+  send(10, 10 * KiB);
+  CHECK(backlog.load().rate == before);
+  CHECK(backlog.has_spare(now));
 }
 
 TEST_CASE("sources: a peer's time for a piece is smoothed") {
@@ -182,6 +214,12 @@ TEST_CASE("sources: a peer's time for a piece is smoothed") {
   CHECK(*times.seconds() < 1.0);
   for (int i = 0; i < 30; ++i) times.arrived(now += 100ms);
   CHECK(*times.seconds() < 0.11);
+
+  // A queue that made it slow drains while nothing is asked for.
+  for (int i = 0; i < 30; ++i) times.arrived(now += 2s);
+  CHECK(*times.expected(now) > 1.9);
+  CHECK(*times.expected(now + 1s) == Approx(*times.expected(now) - 1));
+  CHECK(*times.expected(now + 1min) == Approx(0.1));
 }
 
 TEST_CASE("sources: a deadline is at least a second and follows what peer and link can do") {

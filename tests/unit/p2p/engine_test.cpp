@@ -115,12 +115,122 @@ TEST_CASE("engine: as opener it says what the recorded one said, and gets the bl
   auto listener = stage.listen(first_id, true);
   const auto content = stage.open();
   auto peer = stage.accept(*listener);
-  const auto handshake = split_frames(agent_to_origin().opener).front().bytes;
-  CHECK(hex_of(peer->read_frame()) == hex_of(handshake));
+  // What was recorded, and behind it the field that a reference peer skips.
+  auto handshake = handshake_of(agent_to_origin().opener);
+  CHECK(hex_of(p2p::encode_frame(handshake)) == hex_of(split_frames(agent_to_origin().opener).front().bytes));
+  handshake.extension = p2p::extension_version;
+  handshake.load = p2p::Load{};
+  CHECK(hex_of(peer->read_frame()) == hex_of(p2p::encode_frame(handshake)));
   peer->send(stage.seeder_handshake(first_id));
   CHECK(stage.serve(*peer, 3) == std::vector<uint32_t>{0, 1, 2});
   CHECK(stage.read_all(content) == stage.blob);
   CHECK(run(stage.loop, stage.engine->open(ns, stage.digest))->source == p2p::Source::disk);
+}
+
+/// A seeder that speaks the extension and sends a piece in two portions, with something to say in between.
+struct PortionSeeder {
+  explicit PortionSeeder(Leecher& s) : stage(s), listener(stage.listen(first_id, true)) {
+    content = stage.open();
+    peer = stage.accept(*listener);
+    auto handshake = handshake_of(agent_to_origin().acceptor);
+    handshake.peer_id = *PeerId::parse(first_id);
+    handshake.extension = std::get<p2p::Handshake>(decode(peer->read_frame())).extension;
+    peer->send(p2p::encode_frame(handshake));
+  }
+  uint32_t next_request() {
+    while (true) {
+      const auto message = decode(peer->read_frame());
+      if (const auto* request = std::get_if<p2p::PieceRequest>(&message)) return request->index;
+    }
+  }
+  void send_portion(uint32_t index, size_t from, size_t to) {
+    p2p::PiecePayload header;
+    header.index = index;
+    header.offset = static_cast<uint32_t>(from);
+    header.length = static_cast<uint32_t>(to - from);
+    peer->send(p2p::encode_frame(header) + stage.piece(index).substr(from, to - from));
+  }
+
+  Leecher& stage;
+  std::unique_ptr<io::Listener> listener;
+  io::ContentPtr content;
+  std::unique_ptr<RawPeer> peer;
+};
+
+TEST_CASE("engine: pieces in portions, with other messages between them") {
+  Leecher stage;
+  PortionSeeder seeder(stage);
+  for (int i = 0; i < 3; ++i) {
+    const auto index = seeder.next_request();
+    seeder.send_portion(index, 0, 100);
+    seeder.peer->send(p2p::encode_frame(p2p::LoadReport{{4 * MiB, 25'000'000}}));
+    seeder.send_portion(index, 100, 300);
+    seeder.send_portion(index, 300, stage.piece(index).size());
+  }
+  CHECK(stage.read_all(seeder.content) == stage.blob);
+}
+
+TEST_CASE(
+    "engine: a portion that is not the next one ends the connection, and the piece is asked for elsewhere") {
+  Leecher stage;
+  PortionSeeder seeder(stage);
+  auto honest = stage.listen(second_id);
+  const auto index = seeder.next_request();
+  SECTION("a hole") {
+    seeder.send_portion(index, 0, 100);
+    seeder.send_portion(index, 200, 300);
+  }
+  SECTION("bytes twice") {
+    seeder.send_portion(index, 0, 100);
+    seeder.send_portion(index, 0, 100);
+  }
+  SECTION("another piece") {
+    seeder.send_portion(index, 0, 100);
+    seeder.send_portion((index + 1) % 3, 100, 200);
+  }
+  SECTION("not from the begin") {
+    seeder.send_portion(index, 100, 200);
+  }
+  CHECK(seeder.peer->closed());
+  auto peer = stage.accept_as(second_id, *honest);
+  CHECK(stage.serve(*peer, 3) == std::vector<uint32_t>{0, 1, 2});
+  CHECK(stage.read_all(seeder.content) == stage.blob);
+}
+
+TEST_CASE("engine: a peer that speaks the extension gets portions, a reference peer whole pieces") {
+  constexpr uint32_t length = 600 * 1024;
+  const std::string blob(length, 'p');
+  EngineStage stage(first_id);
+  stage.put(blob, length);
+  const auto info = *run(stage.loop, stage.store.metainfo(Digest::of(blob)));
+  p2p::Handshake handshake{info.info_hash(), info.digest(), *PeerId::parse(second_id), Bitfield(1), ns, {}};
+  SECTION("portions, with the load") {
+    handshake.extension = p2p::extension_version;
+    auto peer = stage.dial();
+    peer->send(p2p::encode_frame(handshake) + p2p::encode_frame(p2p::PieceRequest{0, 0, length}));
+    CHECK(std::get<p2p::Handshake>(decode(peer->read_frame())).extension == p2p::extension_version);
+    std::string got;
+    while (got.size() < length) {
+      const auto message = decode(peer->read_frame());
+      if (std::holds_alternative<p2p::LoadReport>(message)) continue;
+      const auto payload = std::get<p2p::PiecePayload>(message);
+      CHECK(payload.offset == got.size());
+      REQUIRE(payload.load);
+      CHECK(payload.load->queued == length - got.size());
+      CHECK(payload.length <= 256 * 1024);
+      got += peer->read(payload.length);
+    }
+    CHECK(got == blob);
+  }
+  SECTION("whole") {
+    auto peer = stage.dial();
+    peer->send(p2p::encode_frame(handshake) + p2p::encode_frame(p2p::PieceRequest{0, 0, length}));
+    const auto reply = std::get<p2p::Handshake>(decode(peer->read_frame()));
+    CHECK(reply.extension == 0);
+    CHECK_FALSE(reply.load);
+    CHECK(hex_of(peer->read_frame()) == hex_of(p2p::encode_frame(p2p::PiecePayload{0, 0, length})));
+    CHECK(peer->read(length) == blob);
+  }
 }
 
 TEST_CASE("engine: two readers are one download") {

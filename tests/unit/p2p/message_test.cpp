@@ -46,6 +46,34 @@ TEST_CASE("frames of the contract") {
         "12a1000000000000000030000000000000000320e6c6962726172792f616c70696e65");
 }
 
+TEST_CASE("frames of the extension") {
+  // The vectors of docs/swarm-extension.md.
+  CHECK(hex_of(encode_frame(PiecePayload{2, 262144, 262144, Load{8388608, 25000000}})) ==
+        "0000001b10022a0a10021880801020808010a2060a108080800418c0f0f50b");
+  CHECK(hex_of(encode_frame(AnnouncePiece{2, Load{0, 25000000}})) ==
+        "00000010100332021002a20607100018c0f0f50b");
+  CHECK(hex_of(encode_frame(LoadReport{{4194304, 25000000}})) == "0000000f1064a2060a108080800218c0f0f50b");
+  auto handshake =
+      contract_handshake("98c2b1164e7c9889057941fffcaa67a45f5501ba", Bitfield(3), "library/alpine");
+  const auto plain = encode_frame(handshake);
+  handshake.extension = 1;
+  handshake.load = Load{0, 0};
+  const auto extended = encode_frame(handshake);
+  CHECK(extended.substr(4, plain.size() - 4) == plain.substr(4));
+  CHECK(hex_of(extended.substr(plain.size())) == "a20606080110001800");
+  const auto read = decode_message(std::string_view(extended).substr(4));
+  REQUIRE(read);
+  CHECK(std::get<Handshake>(*read).extension == 1);
+  CHECK(std::get<Handshake>(*read).load == Load{});
+  for (const Message& message : {Message(PiecePayload{2, 0, 7, Load{5, 6}}),
+                                 Message(AnnouncePiece{1, Load{5, 6}}), Message(LoadReport{{5, 6}})}) {
+    const auto frame = encode_frame(message);
+    const auto back = decode_message(std::string_view(frame).substr(4));
+    REQUIRE(back);
+    CHECK(encode_frame(*back) == frame);
+  }
+}
+
 TEST_CASE("recorded frames decode, and encode to the same bytes") {
   std::ifstream file(KRAKEND_TEST_DATA "/p2p/frames.txt");
   std::string line;

@@ -1,8 +1,10 @@
-#include "p2p/request_budget.h"
+#include "p2p/peak_rate.h"
+
+#include <algorithm>
 
 namespace krakend::p2p {
 
-void RequestBudget::arrived(uint64_t bytes, TimePoint now) {
+void PeakRate::add(uint64_t bytes, TimePoint now) {
   if (now - window_start_ >= window) {
     const bool idle = now - window_start_ > window * static_cast<int64_t>(windows_.size());
     if (idle) {
