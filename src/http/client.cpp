@@ -36,7 +36,11 @@ Result<void> check(const ClientRequest& request) {
 class HttplibClient final : public Client {
  public:
   HttplibClient(io::Loop& loop, io::Clock& clock, ClientOptions options)
-      : loop_(loop), clock_(clock), pool_(options.max_idle_per_host), workers_(options.max_threads) {}
+      : loop_(loop),
+        clock_(clock),
+        tls_(std::move(options.tls)),
+        pool_(options.max_idle_per_host),
+        workers_(options.max_threads) {}
 
   Task<Result<ClientResponse>> send(ClientRequest request) override {
     if (auto checked = check(request); !checked) co_return propagate(checked);
@@ -70,11 +74,11 @@ class HttplibClient final : public Client {
   Result<ClientResponse> perform(ClientCall& call, const ClientRequest& request) {
     auto connection = pool_.take(request.host, clock_.now());
     const bool pooled = connection != nullptr;
-    if (!pooled) connection = std::make_shared<ClientConnection>(request.host);
+    if (!pooled) connection = std::make_shared<ClientConnection>(request.host, tls_);
     auto response = call.run(connection);
     if (!response && pooled && call.may_repeat()) {
       // The server may have closed the idle connection just when it was taken: once more on a new one.
-      connection = std::make_shared<ClientConnection>(request.host);
+      connection = std::make_shared<ClientConnection>(request.host, tls_);
       response = call.run(connection);
     }
     if (response) pool_.give(request.host, std::move(connection), clock_.now());
@@ -92,6 +96,7 @@ class HttplibClient final : public Client {
 
   io::Loop& loop_;
   io::Clock& clock_;
+  std::shared_ptr<io::TlsClient> tls_;
   ClientPool pool_;
   bool sweep_scheduled_ = false;
   io::Timer sweep_timer_;
@@ -101,7 +106,7 @@ class HttplibClient final : public Client {
 }  // namespace
 
 std::unique_ptr<Client> make_client(io::Loop& loop, io::Clock& clock, ClientOptions options) {
-  return std::make_unique<HttplibClient>(loop, clock, options);
+  return std::make_unique<HttplibClient>(loop, clock, std::move(options));
 }
 
 Error status_error(const ClientRequest& request, const ClientResponse& response) {

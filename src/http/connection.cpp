@@ -56,8 +56,25 @@ Connection::Connection(std::shared_ptr<ListenerContext> context, io::StreamPtr s
     : context_(std::move(context)), stream_(std::move(stream)) {}
 
 Task<> Connection::serve(std::shared_ptr<Connection> self) {
-  bool more = true;
+  bool more = co_await self->secure();
   while (more && !self->context_->stopping) more = co_await self->serve_one();
+}
+
+/// The handshake of a secured connection. False: there is none to serve.
+Task<bool> Connection::secure() {
+  if (!context_->options.tls) co_return true;
+  auto timer = context_->clock.after(context_->options.head_timeout, [this] { stream_->shutdown(); });
+  auto peer = co_await stream_->handshake();
+  timer.cancel();
+  if (peer) {
+    peer_ = std::move(*peer);
+    co_return true;
+  }
+  context_->log.debug("{}", peer.error().message);
+  // Who speaks plain HTTP hears so; to everybody else nothing can be written.
+  const HeadError plain{400, "client sent an HTTP request to an HTTPS port"};
+  if (peer.error().code == Errc::protocol) co_await refuse(plain);
+  co_return false;
 }
 
 /// One request. True: the connection is ready for the next one.
@@ -74,11 +91,12 @@ Task<bool> Connection::serve_one() {
   }
   auto& request = parsed->request;
   ConnectionBody body(context_->loop, context_->clock, stream_, buffer_, *parsed,
-                      context_->options.body_timeout);
+                      context_->options.body_timeout, context_->options.max_body);
   request.body = &body;
   request.peer = stream_->peer();
   request.local = stream_->local();
-  auto response = co_await run_handler(request);
+  request.secured = peer_.secured;
+  auto response = co_await answer(request);
   if (context_->log.enabled(LogLevel::debug)) {
     context_->log.debug("{} {} {} {}", request.peer.str(), request.method, request.target, response.status);
   }
@@ -150,6 +168,15 @@ Task<> Connection::time_out(std::shared_ptr<Connection> self) {
   auto response = text_response(408, "request head did not arrive in time\n");
   co_await self->write_response("GET", response, false);
   self->stream_->shutdown();
+}
+
+Task<Response> Connection::answer(Request& request) {
+  if (auto refused = context_->gate.refuse(request, peer_, context_->clock.now())) {
+    context_->log.debug("{} {} {} refused: {}", request.peer.str(), request.method, request.target,
+                        refused->status);
+    co_return std::move(*refused);
+  }
+  co_return co_await run_handler(request);
 }
 
 Task<Response> Connection::run_handler(Request& request) {

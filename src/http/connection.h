@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "http/gate.h"
 #include "http/head_parser.h"
 #include "krakend/core/log.h"
 #include "krakend/http/server.h"
@@ -21,6 +22,7 @@ struct ListenerContext {
   ListenOptions options;
   Router router;
   Logger log;
+  Gate gate{options};
   size_t open = 0;  ///< connections at this moment
   bool stopping = false;
 };
@@ -36,12 +38,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void cut() { stream_->shutdown(); }
 
  private:
+  Task<bool> secure();
   Task<bool> serve_one();
   Task<tl::expected<std::string, HeadError>> read_head();
   tl::expected<std::string, HeadError> take_head(size_t searched);
   /// Arms the timer of the head that has begun.
   io::Timer head_timer();
   static Task<> time_out(std::shared_ptr<Connection> self);
+  Task<Response> answer(Request& request);
   Task<Response> run_handler(Request& request);
   Task<bool> write_response(const std::string& method, Response& response, bool keep_alive);
   Task<bool> send_content(const ContentRange& range);
@@ -52,6 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<ListenerContext> context_;
   io::StreamPtr stream_;
+  io::PeerSecurity peer_;
   std::string buffer_;  ///< received and not consumed yet
   bool idle_ = true;
 };

@@ -10,15 +10,16 @@
 
 namespace krakend::http {
 
-/// The body of the current request of a connection. `buffer` holds what was received behind the head, and
-/// gets back what belongs to the next request. Loop thread.
+/// The body of the current request of a connection. `max_body`: too_large beyond, whatever a reader allows.
+/// `buffer` holds what was received behind the head, and gets back what belongs to the next request. Loop
+/// thread.
 class ConnectionBody final : public RequestBody {
  public:
   /// Bytes of an unread body that are read away to keep the connection.
   static constexpr uint64_t drain_limit = 256 * KiB;
 
   ConnectionBody(io::Loop& loop, io::Clock& clock, io::StreamPtr stream, std::string& buffer,
-                 const ParsedHead& head, Duration timeout);
+                 const ParsedHead& head, Duration timeout, uint64_t max_body);
 
   std::optional<uint64_t> length() const override;
   Task<Result<uint64_t>> read_to(io::ByteSink& sink, uint64_t limit) override;
@@ -36,6 +37,7 @@ class ConnectionBody final : public RequestBody {
   io::StreamPtr stream_;
   std::string& buffer_;
   Duration timeout_;
+  uint64_t max_body_;
   bool chunked_;
   bool expects_continue_;
   uint64_t total_;

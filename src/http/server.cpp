@@ -35,6 +35,7 @@ class StreamServer final : public Server {
   Result<io::Address> listen(ListenOptions options, Router router) override {
     auto listener = net_.listen(options.address);
     if (!listener) return propagate(listener);
+    if (options.tls) *listener = io::make_tls_listener(loop_, std::move(*listener), options.tls);
     const auto address = (*listener)->local();
     std::shared_ptr<ListenerContext> context(
         new ListenerContext{loop_, clock_, tasks_, parser_, std::move(options), std::move(router), log_});
@@ -64,7 +65,8 @@ class StreamServer final : public Server {
       auto stream = co_await listener->accept();
       if (!stream) co_return;
       if (context->open >= context->options.max_connections) {
-        if (turned_away_ < max_turned_away)
+        // A handshake is more than a client that is too many may cost: with TLS it is told nothing.
+        if (!context->options.tls && turned_away_ < max_turned_away)
           tasks_.spawn(turn_away(std::move(*stream), std::make_unique<Seat>(turned_away_)), "http overload");
         continue;
       }

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include <array>
 #include <cerrno>
 
 namespace krakend::io {
@@ -115,6 +116,10 @@ void TlsSession::say_end() noexcept {
   if (!lock.owns_lock() || broken_ || SSL_is_init_finished(ssl_.get()) == 0) return;
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
+  // A socket that is closed with unread bytes sends a reset, which destroys what is on its way to the other
+  // side: a session ticket that nobody waited for must not do that.
+  std::array<std::byte, 256> unread;
+  SSL_read(ssl_.get(), unread.data(), static_cast<int>(unread.size()));
   ERR_clear_error();
 }
 

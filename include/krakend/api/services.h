@@ -9,6 +9,7 @@
 #include "krakend/io/loop.h"
 #include "krakend/io/net.h"
 #include "krakend/io/random.h"
+#include "krakend/io/tls.h"
 
 namespace krakend::api {
 
@@ -24,6 +25,8 @@ struct Services {
   http::Client& client;
   Logger log;
   Metrics metrics = {};
+  /// Of the role's listeners; null: plain HTTP.
+  std::shared_ptr<io::TlsServer> tls = {};
 };
 
 }  // namespace krakend::api

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,19 +11,21 @@
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
 #include "krakend/http/message.h"
+#include "krakend/io/address_range.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/loop.h"
 #include "krakend/io/net.h"
+#include "krakend/io/tls.h"
 
 namespace krakend::http {
 
 using Handler = std::function<Task<Response>(Request&)>;
 
-/// Maps method and path to handlers, by the reference's rule for escaped paths (contract http-api §1.3): routing
-/// happens on the received path unless it is just the default encoding of its decoded form, then on the decoded
-/// form; each captured parameter is decoded once more (a bad escape there: 400; an empty one: 400).
-/// Pattern: "/namespace/{namespace}/blobs/{digest}"; a parameter never matches '/'; a final "*" matches any rest,
-/// captured as "*".
+/// Maps method and path to handlers, by the reference's rule for escaped paths (contract http-api §1.3):
+/// routing happens on the received path unless it is just the default encoding of its decoded form, then on
+/// the decoded form; each captured parameter is decoded once more (a bad escape there: 400; an empty one:
+/// 400). Pattern: "/namespace/{namespace}/blobs/{digest}"; a parameter never matches '/'; a final "*" matches
+/// any rest, captured as "*".
 class Router {
  public:
   enum class WrongMethod { not_found, method_not_allowed };
@@ -46,9 +49,27 @@ class Router {
   WrongMethod wrong_method_;
 };
 
+/// How often one client address may call what begins with `prefix`; beyond: 429. Like nginx's leaky bucket
+/// without delay.
+struct RateLimit {
+  std::string prefix;
+  double per_second = 0;
+  double burst = 0;  ///< requests ahead of the rate
+  /// Addresses remembered at once; beyond, those that could call again first are forgotten.
+  size_t max_addresses = 10'000;
+};
+
 struct ListenOptions {
   std::string name;  ///< in logs: "registry", "api"
   io::Address address;
+  /// Serves TLS with it: the handshake has `head_timeout`, and requests other than GET and HEAD need a valid
+  /// client certificate, except from this host (contract config-ops §5.3). Null: plain HTTP.
+  std::shared_ptr<io::TlsServer> tls;
+  /// Who may ask anything at all; others get 403. nullopt: everybody.
+  std::optional<std::vector<io::AddressRange>> allowed;
+  std::vector<RateLimit> rates;
+  /// Bytes of a request body; beyond: 413.
+  uint64_t max_body = 10 * GiB;
   /// Bytes of the request line and all headers; beyond: 431.
   size_t max_head = 64 * KiB;
   /// Time for a whole head once its first byte is there; then the connection is closed.
@@ -62,7 +83,7 @@ struct ListenOptions {
 };
 
 /// HTTP/1.1 server. Handlers run as tasks on the loop thread; bodies move without holding a thread. A plain
-/// listener answers a TLS ClientHello at once with a plain 400.
+/// listener answers a TLS ClientHello at once with a plain 400, and one with TLS does so with plain HTTP.
 class Server {
  public:
   virtual ~Server() = default;

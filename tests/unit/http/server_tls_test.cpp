@@ -1,0 +1,189 @@
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "io/socket.h"
+#include "io/tcp_stream.h"
+#include "server_contract.h"
+#include "tls_stage.h"
+
+namespace krakend::http::test {
+namespace {
+
+/// A server whose listeners have TLS, whatever they are asked for; the wires of its stage are secured.
+class SecuredServer final : public Server {
+ public:
+  explicit SecuredServer(Stage& stage)
+      : material_(stage),
+        plain_net_(io::make_tcp_net(stage.loop, *stage.clock)),
+        inner_(make_server(stage.loop, *stage.clock, *plain_net_, Logger())) {
+    secure(stage, material_);
+  }
+  Result<io::Address> listen(ListenOptions options, Router router) override {
+    options.tls = material_.server();
+    return inner_->listen(std::move(options), std::move(router));
+  }
+  Task<> stop(Duration grace) override { return inner_->stop(grace); }
+
+ private:
+  TlsMaterial material_;
+  std::unique_ptr<io::Net> plain_net_;
+  std::unique_ptr<Server> inner_;
+};
+
+std::unique_ptr<Server> secured(Stage& stage) {
+  return std::make_unique<SecuredServer>(stage);
+}
+std::unique_ptr<Server> real(Stage& stage) {
+  return make_server(stage.loop, *stage.clock, *stage.net, Logger());
+}
+
+/// A server with TLS, and clients of all kinds.
+struct TlsStage {
+  TlsStage() : stage(real), material(stage) {
+    stage.options.tls = material.server();
+    stage.options.idle_timeout = 5s;
+  }
+  Wire connect(std::shared_ptr<io::TlsClient> client, const char* from = "127.0.0.1") {
+    auto plain = io::TcpStream::make(stage.loop, connected(from));
+    REQUIRE(plain);
+    return Wire(stage, io::make_tls_stream(stage.loop, *plain, std::move(client), "127.0.0.1"));
+  }
+  /// A socket whose own address is `from`.
+  io::Descriptor connected(const char* from) const {
+    io::Descriptor fd(::socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
+    REQUIRE(::inet_pton(AF_INET, from, &address.sin_addr) == 1);
+    REQUIRE(::bind(fd.get(), generic, sizeof address) == 0);
+    REQUIRE(::inet_pton(AF_INET, "127.0.0.1", &address.sin_addr) == 1);
+    address.sin_port = htons(stage.address.port);
+    REQUIRE(::connect(fd.get(), generic, sizeof address) == 0);
+    ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+    return fd;
+  }
+  std::string post() const { return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"; }
+
+  ServerStage stage;
+  TlsMaterial material;
+};
+
+}  // namespace
+
+TEST_CASE("server with tls: requests") {
+  server_reads_requests(secured);
+}
+TEST_CASE("server with tls: malformed heads") {
+  server_refuses_malformed_heads(secured);
+}
+TEST_CASE("server with tls: limits of a head") {
+  server_limits_heads(secured);
+}
+TEST_CASE("server with tls: request bodies") {
+  server_feeds_bodies(secured);
+}
+TEST_CASE("server with tls: broken request bodies") {
+  server_treats_broken_bodies(secured);
+}
+TEST_CASE("server with tls: slow senders") {
+  server_waits_for_slow_senders(secured);
+}
+TEST_CASE("server with tls: framing of responses") {
+  server_frames_responses(secured);
+}
+TEST_CASE("server with tls: content from files") {
+  server_sends_content(secured);
+}
+TEST_CASE("server with tls: content that arrives late") {
+  server_sends_late_content(secured);
+}
+TEST_CASE("server with tls: stop") {
+  server_stops(secured);
+}
+
+TEST_CASE("server with tls: plain HTTP is answered at once") {
+  TlsStage tls;
+  tls.stage.serve(say_ok);
+  for (const std::string& request : {get("/"), tls.post(), std::string("PUT / HTTP/1.1\r\n\r\nrest")}) {
+    const auto response = tls.stage.ask(request);
+    CHECK(response.status == 400);
+    CHECK(response.body == "client sent an HTTP request to an HTTPS port\n");
+  }
+}
+
+TEST_CASE("server with tls: handlers know how the request came") {
+  TlsStage tls;
+  tls.stage.serve([](Request& request) -> Task<Response> {
+    co_return text_response(200, request.secured ? "secured" : "plain");
+  });
+  CHECK(tls.connect(tls.material.client()).send(get("/")).response().body == "secured");
+}
+
+TEST_CASE("server with tls: client certificates by method and address") {
+  TlsStage tls;
+  tls.stage.serve(say_ok);
+  const auto anonymous = tls.material.anonymous();
+  const char* elsewhere = "127.0.0.2";
+
+  SECTION("none: GET and HEAD go, from everywhere") {
+    CHECK(tls.connect(anonymous, elsewhere).send(get("/")).response().status == 200);
+    CHECK(
+        tls.connect(anonymous, elsewhere).send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n").response(true).status ==
+        200);
+  }
+  SECTION("none: everything else only from 127.0.0.1") {
+    auto far = tls.connect(anonymous, elsewhere);
+    for (const auto* method : {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
+      INFO(method);
+      const std::string request = std::string(method) + " / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+      const auto response = far.send(request).response();
+      CHECK(response.status == 403);
+      CHECK_THAT(response.body, Catch::Matchers::Contains("needs a client certificate"));
+      CHECK(tls.connect(anonymous).send(request).response().status == 200);
+    }
+  }
+  SECTION("a valid one: everything") {
+    CHECK(tls.connect(tls.material.client(), elsewhere).send(tls.post()).response().status == 200);
+  }
+  SECTION("an invalid one: nothing, from nowhere") {
+    const krakend::test::TestCertificate stranger({"Stranger"});
+    auto options = tls.material.pki.client_options();
+    options.files.cert = tls.material.pki.put("stranger.pem", stranger.certificate_pem());
+    options.files.key = tls.material.pki.put("stranger.key", stranger.key_pem());
+    const auto client = krakend::test::take(io::TlsClient::load(*tls.stage.disk, options));
+    for (const std::string& request : {get("/"), tls.post()}) {
+      auto wire = tls.connect(client);
+      const auto response = wire.send(request).response();
+      CHECK(response.status == 400);
+      CHECK_THAT(response.body, Catch::Matchers::Contains("client certificate is not valid"));
+      CHECK(wire.closed());
+    }
+  }
+}
+
+TEST_CASE("server with tls: a handshake that does not come ends with its connection") {
+  TlsStage tls;
+  tls.stage.options.head_timeout = 50ms;
+  tls.stage.serve(say_ok);
+  CHECK(tls.stage.connect().closed());
+  CHECK(tls.stage.connect().send("\x16\x03\x01").closed());
+}
+
+TEST_CASE("server with tls: a changed certificate is for new connections, the others go on") {
+  TlsStage tls;
+  tls.stage.serve(say_ok);
+  auto old = tls.connect(tls.material.client());
+  CHECK(old.send(get("/")).response().status == 200);
+  const krakend::test::TestCertificate next({"next", "DNS:other"}, &tls.material.pki.authority);
+  tls.material.pki.put("server.pem", next.certificate_pem());
+  tls.material.pki.put("server.key", next.key_pem());
+  REQUIRE(tls.stage.options.tls->reload(*tls.stage.disk));
+  CHECK(old.send(get("/")).response().status == 200);
+  auto options = tls.material.pki.client_options();
+  options.server_name = "other";
+  const auto client = krakend::test::take(io::TlsClient::load(*tls.stage.disk, options));
+  CHECK(tls.connect(client).send(get("/")).response().status == 200);
+}
+
+}  // namespace krakend::http::test
