@@ -41,6 +41,9 @@ struct Agent::Impl {
     http::ListenOptions listen;
     listen.name = "registry";
     listen.address = options.registry_listen;
+    listen.tls = services.tls;
+    listen.allowed = options.allowed_cidrs;
+    listen.max_body = http::small_body;
     return services.server.listen(std::move(listen), std::move(router));
   }
 
@@ -50,7 +53,9 @@ struct Agent::Impl {
     agent_api.add_api(router);
     api::add_metrics(router, services.metrics);
     http::ListenOptions listen;
+    // Never secured, as in the reference.
     listen.name = "agent-server";
+    listen.max_body = http::small_body;
     listen.address = options.server_listen;
     return services.server.listen(std::move(listen), std::move(router));
   }

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "krakend/api/services.h"
 #include "krakend/cluster/hosts.h"
+#include "krakend/io/address_range.h"
 #include "krakend/p2p/engine.h"
 #include "krakend/registry/registry.h"
 #include "krakend/storage/blob_store.h"
@@ -15,6 +17,8 @@ namespace krakend::agent {
 struct AgentOptions {
   io::Address registry_listen;
   io::Address server_listen;
+  /// Who may use the registry; nullopt: everybody.
+  std::optional<std::vector<io::AddressRange>> allowed_cidrs;
   cluster::HostsOptions trackers;
   cluster::HostsOptions build_indexes;
   p2p::EngineSelf p2p;

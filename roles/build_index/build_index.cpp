@@ -81,6 +81,8 @@ Result<io::Address> BuildIndex::start() {
   http::ListenOptions listen;
   listen.name = "build-index";
   listen.address = impl_->options.listen;
+  listen.tls = impl_->services.tls;
+  listen.max_body = http::small_body;
   return impl_->services.server.listen(std::move(listen), impl_->router());
 }
 

@@ -126,6 +126,7 @@ Result<Origin::Bound> Origin::start() {
   http::ListenOptions listen;
   listen.name = "blobserver";
   listen.address = impl_->options.listen;
+  listen.tls = impl_->services.tls;
   auto http = impl_->services.server.listen(std::move(listen), impl_->router());
   if (!http) return propagate(http);
   bound.http = *http;

@@ -1,6 +1,7 @@
 #include "roles/proxy/proxy.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "krakend/api/clients.h"
@@ -17,6 +18,10 @@ namespace {
 // Uploads are swept so often in the time that they may be idle, and at least so often.
 constexpr unsigned sweeps_per_ttl = 8;
 constexpr Duration sweep_interval_max = 1h;
+// Of one client address, as the reference has it (contract config-ops §5.5).
+constexpr std::string_view calls_of_operators = "/proxy";
+constexpr double calls_per_second = 100;
+constexpr double calls_at_once = 20;
 
 }  // namespace
 
@@ -48,6 +53,10 @@ struct Proxy::Impl {
     http::ListenOptions listen;
     listen.name = "registry";
     listen.address = address;
+    listen.tls = services.tls;
+    listen.rates = {{std::string(calls_of_operators), calls_per_second, calls_at_once}};
+    // The registry has its own limits, and answers in its own form.
+    listen.max_body = std::numeric_limits<uint64_t>::max();
     return services.server.listen(std::move(listen), std::move(router));
   }
 

@@ -81,6 +81,8 @@ Result<io::Address> Tracker::start() {
   http::ListenOptions listen;
   listen.name = "tracker";
   listen.address = impl_->options.listen;
+  listen.tls = impl_->services.tls;
+  listen.max_body = http::small_body;
   auto bound = impl_->services.server.listen(std::move(listen), impl_->router());
   if (!bound) return bound;
   impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");

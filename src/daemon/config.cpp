@@ -141,17 +141,30 @@ Result<void> settle_all_hosts(Config& config, const Options& options) {
   return {};
 }
 
-/// In the reference an absent switch means "on"; here TLS is off unless the file speaks of it.
-Result<void> check_tls(Component& component) {
-  const CommonConfig& common = component.common();
-  const ConfigTable& table = component.table;
-  const bool both_off = table.given("tls.server.disabled") && common.tls_server_disabled &&
-                        table.given("tls.client.disabled") && common.tls_client_disabled;
-  if (!table.mentions("tls") || both_off) return {};
-  return fail(
-      Errc::invalid_argument,
-      "{}: TLS is not supported yet; set tls.server.disabled and tls.client.disabled to true, or remove tls",
-      to_string(component.role));
+Result<void> check_tls_server(const Component& component, const TlsConfig& tls) {
+  const std::pair<const char*, bool> missing[] = {{"tls.server.cert.path", tls.server.cert.empty()},
+                                                  {"tls.server.key.path", tls.server.key.empty()},
+                                                  {"tls.cas", tls.cas.empty()}};
+  for (const auto& [key, absent] : missing) {
+    if (!absent) continue;
+    return fail(Errc::invalid_argument, "{}: {} is missing: name it, or set tls.server.disabled to true",
+                to_string(component.role), key);
+  }
+  return {};
+}
+
+/// In the reference an absent switch means "on"; here that holds once a file speaks of TLS at all.
+Result<void> settle_tls(Component& component) {
+  ConfigTable& table = component.table;
+  TlsConfig& tls = component.common().tls;
+  if (!table.mentions("tls")) return {};
+  for (auto [path, side] :
+       {std::pair("tls.server.disabled", &tls.server), {"tls.client.disabled", &tls.client}}) {
+    if (table.given(path)) continue;
+    side->disabled = false;
+    table.explain_default(path, "default: on, because there is a tls block");
+  }
+  return tls.server.disabled ? Result<void>{} : check_tls_server(component, tls);
 }
 
 }  // namespace
@@ -185,9 +198,9 @@ Result<Config> load_config(const Options& options, io::Disk& disk) {
     if (Result<void> done = apply_file(disk, config, *options.secrets_file, true); !done)
       return propagate(done);
   }
-  if (auto settled = settle_all_hosts(config, options); !settled) return propagate(settled);
+  if (auto hosts = settle_all_hosts(config, options); !hosts) return propagate(hosts);
   for (Component* component : config.components()) {
-    if (Result<void> checked = check_tls(*component); !checked) return propagate(checked);
+    if (Result<void> settled = settle_tls(*component); !settled) return propagate(settled);
     if (options.log_level) component->common().log_level = *options.log_level;
     if (options.log_level) component->table.set_by_flag("zap.level", "--log-level");
     if (options.log_json) component->common().log_json = *options.log_json;

@@ -8,6 +8,7 @@
 #include "daemon/config_lists.h"
 #include "daemon/config_table.h"
 #include "daemon/options.h"
+#include "daemon/tls_config.h"
 #include "krakend/core/log.h"
 #include "krakend/io/disk.h"
 #include "krakend/storage/evictor.h"
@@ -35,8 +36,7 @@ struct CommonConfig {
   LogLevel log_level = LogLevel::info;
   bool log_json = false;
   MetricsConfig metrics;
-  bool tls_server_disabled = true;
-  bool tls_client_disabled = true;
+  TlsConfig tls;
   /// The store's directories; one process has one store.
   storage::StoreOptions store;
   storage::EvictionOptions eviction;
@@ -45,6 +45,8 @@ struct CommonConfig {
 struct AgentConfig : CommonConfig {
   agent::AgentOptions options;
   PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
+  /// Holds where the file names it, an empty list too.
+  std::vector<io::AddressRange> allowed_cidrs;
 };
 struct OriginConfig : CommonConfig {
   origin::OriginOptions options;

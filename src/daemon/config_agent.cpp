@@ -27,7 +27,9 @@ void describe(ConfigTable& table, AgentConfig& config) {
   accept_ring(table, "tracker.hashring");
   accept_passive_health(table, "build_index.healthcheck");
   table.accept_open("registry.docker");
-  table.accept("", {"agentserver.readiness_cache_ttl", "registry_backup", "allowed_cidrs"});
+  table.bind("allowed_cidrs", make_address_ranges_value(config.allowed_cidrs),
+             "addresses that may use the registry, others get 403; an empty list: nobody; absent: everybody");
+  table.accept("", {"agentserver.readiness_cache_ttl", "registry_backup"});
   table.accept("container_runtime",
                {"docker.docker_host", "docker.docker_scheme", "docker.docker_version", "containerd.address"});
   table.accept("docker_daemon", {"docker_host", "docker_scheme", "docker_version"});

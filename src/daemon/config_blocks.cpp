@@ -23,14 +23,21 @@ void add_zap(ConfigTable& table, CommonConfig& config) {
   table.accept_open("zap.initialFields");
 }
 
+void add_tls_side(ConfigTable& table, const std::string& at, TlsSide& side) {
+  table.key(at + ".cert.path", side.cert, "certificate and those that lead to its authority; PEM");
+  table.key(at + ".key.path", side.key, "its private key; PEM");
+  table.key(at + ".passphrase.path", side.passphrase, "file with the passphrase of an encrypted key");
+}
+
 void add_tls(ConfigTable& table, CommonConfig& config) {
-  table.bind("tls.server.disabled", make_switch_value(config.tls_server_disabled), "plain HTTP on all ports");
-  table.bind("tls.client.disabled", make_switch_value(config.tls_client_disabled),
-             "plain HTTP to other roles");
-  table.accept("tls", {"name", "cas"});
-  for (const char* side : {"tls.server", "tls.client"}) {
-    table.accept(side, {"cert.path", "key.path", "passphrase.path"});
-  }
+  TlsConfig& tls = config.tls;
+  table.key("tls.name", tls.name, "the name that other roles must prove; empty: the host of their address");
+  table.bind("tls.cas", make_paths_value(tls.cas),
+             "authorities of the other roles' certificates, and of clients' certificates; PEM");
+  table.bind("tls.server.disabled", make_switch_value(tls.server.disabled), "plain HTTP on all ports");
+  table.bind("tls.client.disabled", make_switch_value(tls.client.disabled), "plain HTTP to other roles");
+  add_tls_side(table, "tls.server", tls.server);
+  add_tls_side(table, "tls.client", tls.client);
 }
 
 }  // namespace

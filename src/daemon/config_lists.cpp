@@ -189,6 +189,29 @@ ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target) {
   return std::make_unique<PlainValue<List>>(target, "list of {location, weight}", read, write);
 }
 
+ConfigValuePtr make_paths_value(std::vector<std::string>& target) {
+  using Paths = std::vector<std::string>;
+  const auto read = [](const YAML::Node& node) -> Result<Paths> {
+    if (!node.IsSequence()) return fail(Errc::invalid_argument, "expected a list of {{path: FILE}}");
+    Paths paths;
+    for (const YAML::Node& item : node) {
+      std::string path;
+      Result<void> fields = read_fields(item, "an entry", {{"path", into(path)}});
+      if (!fields) return propagate(fields);
+      if (path.empty()) return fail_inside(item, "the entry has no path");
+      paths.push_back(std::move(path));
+    }
+    return paths;
+  };
+  const auto write = [](const Paths& paths) {
+    std::string all;
+    for (const std::string& path : paths)
+      all += fmt::format("{}{{path: {}}}", all.empty() ? "" : ", ", yaml_scalar(path));
+    return "[" + all + "]";
+  };
+  return std::make_unique<PlainValue<Paths>>(target, "list of {path}", read, write);
+}
+
 ConfigValuePtr make_tag_types_value(TagTypes& target) {
   return std::make_unique<TagTypesValue>(target);
 }

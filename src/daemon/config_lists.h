@@ -26,6 +26,8 @@ using TagTypes = std::vector<std::pair<std::string, build_index::TagType>>;
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path);
 ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target);
 ConfigValuePtr make_tag_types_value(TagTypes& target);
+/// A list of {path: FILE}.
+ConfigValuePtr make_paths_value(std::vector<std::string>& target);
 ConfigValuePtr make_address_ranges_value(std::vector<io::AddressRange>& target);
 
 }  // namespace krakend::daemon

@@ -43,6 +43,7 @@ Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Lo
       random_(io::make_system_random()),
       net_(io::make_tcp_net(loop_, *clock_)),
       disk_(io::make_posix_disk()),
+      tls_({loop_, *clock_, *disk_}, metrics_, log_.module("tls")),
       server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
       background_(loop_, log_.module("storage")),
       tasks_(loop_, log_.module("daemon")) {}
@@ -86,8 +87,10 @@ void Daemon::start_statsd() {
 }
 
 Task<Result<void>> Daemon::start_roles() {
+  if (Result<void> loaded = tls_.load(plan_.tls); !loaded) co_return loaded;
   if (Result<void> opened = open_store(); !opened) co_return opened;
   start_statsd();
+  background_.spawn(tls_.watch(), "certificates");
   // Each role may need those before it.
   auto origin = co_await start_origin();
   if (!origin || stopping_) co_return origin;
@@ -146,7 +149,9 @@ Result<uint16_t> Daemon::free_port(uint16_t wanted) {
 
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
-  clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
+  http::ClientOptions client = client_options(options_);
+  client.tls = tls_.client(role);
+  clients_.push_back(http::make_client(loop_, *clock_, std::move(client)));
   return {loop_,
           *clock_,
           *random_,
@@ -155,7 +160,8 @@ api::Services Daemon::services(Role role) {
           *server_,
           *clients_.back(),
           log,
-          metrics_.role(std::string(to_string(role)))};
+          metrics_.role(std::string(to_string(role))),
+          tls_.server(role)};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {

@@ -7,6 +7,7 @@
 
 #include "daemon/plan.h"
 #include "daemon/statsd.h"
+#include "daemon/tls_material.h"
 #include "krakend/backend/backend.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
@@ -77,6 +78,7 @@ class Daemon {
   std::unique_ptr<io::Random> random_;
   std::unique_ptr<io::Net> net_;
   std::unique_ptr<io::Disk> disk_;
+  TlsMaterial tls_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<storage::BlobStore> store_;
   std::unique_ptr<storage::Evictor> evictor_;

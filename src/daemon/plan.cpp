@@ -139,6 +139,8 @@ void plan_origin(const Options& options, const Config& config, Plan& plan, io::R
 void plan_agent(const Options& options, const Config& config, Plan& plan, io::Random& random) {
   PortPicker ports(plan);
   agent::AgentOptions& agent = plan.agent.emplace(config.agent->settings.options);
+  if (config.agent->table.mentions("allowed_cidrs"))
+    agent.allowed_cidrs = config.agent->settings.allowed_cidrs;
   agent.registry_listen =
       ports.pick("agent-registry-port", options.agent_registry_port, default_agent_registry_port);
   agent.server_listen = ports.pick("agent-server-port", options.agent_server_port, default_agent_server_port);
@@ -211,6 +213,7 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
 
   choose_eviction(config, plan);
   if (Result<void> chosen = choose_statsd(config, plan); !chosen) return propagate(chosen);
+  for (Component* component : config.components()) plan.tls[component->role] = component->common().tls;
 
   PortPicker ports(plan);
   const bool single = options.single();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ struct Plan {
     std::string prefix;
   };
   std::vector<Statsd> statsd;
+  std::map<Role, TlsConfig> tls;
   /// hashring.membership_wait_timeout, .membership_wait_interval
   Duration membership_wait_timeout = 1min;
   Duration membership_wait_interval = 500ms;

@@ -44,13 +44,8 @@ void log_unused(const Config& config, const Logger& log) {
     const Logger role = log.role(std::string(to_string(component->role))).module("config");
     if (component->common().metrics.backend == MetricsBackend::m3)
       role.warn("metrics are not sent to m3: scrape GET /metrics, or set metrics.backend to statsd");
-    for (const UnusedKey& key : component->table.unused()) {
-      if (key.path == "allowed_cidrs") {
-        role.warn("{} ({}) is not enforced: whoever reaches the registry port may pull", key.path, key.where);
-      } else {
-        role.info("{} ({}): accepted, not used", key.path, key.where);
-      }
-    }
+    for (const UnusedKey& key : component->table.unused())
+      role.info("{} ({}): accepted, not used", key.path, key.where);
   }
 }
 

@@ -17,6 +17,7 @@ import origin_bench
 import registry_bench
 import rig
 import swarm_bench
+import tls_bench
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import cluster  # noqa: E402
@@ -209,7 +210,7 @@ BENCHES = {"warm-get": Bench.warm_get, "cold-pull": Bench.cold_pull, "four-agent
            "idle-connections": registry_bench.idle_connections,
            "origin-upload": origin_bench.origin_upload, "small-uploads": origin_bench.small_uploads,
            "metainfo": origin_bench.metainfo, "open-store": origin_bench.open_store,
-           "shaped-swarm": swarm_bench.shaped_swarm}
+           "shaped-swarm": swarm_bench.shaped_swarm, **tls_bench.BENCHES}
 
 
 def main():

@@ -59,6 +59,9 @@ struct RateLimit {
   size_t max_addresses = 10'000;
 };
 
+/// Bodies of a role that takes only small ones, as the reference has it.
+inline constexpr uint64_t small_body = 1 * MiB;
+
 struct ListenOptions {
   std::string name;  ///< in logs: "registry", "api"
   io::Address address;

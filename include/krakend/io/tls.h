@@ -31,6 +31,7 @@ struct TlsClientOptions {
   TlsFiles files;
   /// The name that servers must prove, whatever their address; empty: the host of the address.
   std::string server_name;
+  bool operator==(const TlsClientOptions&) const = default;
 };
 
 /// What was read from the files; the streams of io hold it.
