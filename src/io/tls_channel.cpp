@@ -45,7 +45,7 @@ class SocketChannel final : public TlsChannel {
   }
 
   bool pending() const override { return session_->pending(); }
-  bool resumed() const override { return session_->security().resumed; }
+  bool resumed() const override { return session_->resumed(); }
 
  private:
   std::unique_ptr<TlsSession> make_session(TlsClient& client, const std::string& host) const {

@@ -17,9 +17,6 @@ namespace krakend::io {
 namespace {
 
 constexpr uint64_t max_pem = 1 * MiB;
-/// Larger than the default of one record: fewer system calls for a body that arrives. Given back whenever it
-/// is empty.
-constexpr size_t read_buffer = 64 * KiB;
 /// How long a session may be resumed, and so how long a verdict on a certificate may be used.
 constexpr long session_seconds = 3600;
 /// TLS 1.2 as the reference's nginx offers it, and ChaCha20 for hosts without AES instructions.
@@ -145,7 +142,6 @@ SslContextPtr make_context(const SSL_METHOD* method) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(context, 1);
-  SSL_CTX_set_default_read_buffer_len(context, read_buffer);
   SSL_CTX_set_timeout(context, session_seconds);
   // What the operator names is trusted, be it a root or not: as the reference's clients do.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);

@@ -7,7 +7,16 @@
 #include <array>
 #include <cerrno>
 
+#include "krakend/core/units.h"
+
 namespace krakend::io {
+namespace {
+
+/// Whoever reads that much at once gets a buffer of several records: fewer system calls. Everybody else has
+/// one of a single record.
+constexpr size_t bulk_buffer = 64 * KiB;
+
+}  // namespace
 
 TlsSession::TlsSession(std::shared_ptr<TlsContext> context, SslPtr ssl, int socket)
     : context_(std::move(context)), ssl_(std::move(ssl)) {
@@ -70,6 +79,8 @@ TlsSession::Step TlsSession::read(std::span<std::byte> out) {
   const std::lock_guard lock(mutex_);
   ERR_clear_error();
   errno = 0;
+  // Holds for the next buffer: one is given back whenever it is empty.
+  SSL_set_default_read_buffer_len(ssl_.get(), out.size() >= bulk_buffer ? bulk_buffer : 0);
   size_t moved = 0;
   const int result = SSL_read_ex(ssl_.get(), out.data(), out.size(), &moved);
   return settle(result, moved);
@@ -95,6 +106,11 @@ TlsSession::Step TlsSession::send_file(int file, uint64_t offset, size_t length)
 bool TlsSession::pending() const {
   const std::lock_guard lock(mutex_);
   return SSL_has_pending(ssl_.get()) == 1;
+}
+
+bool TlsSession::resumed() const {
+  const std::lock_guard lock(mutex_);
+  return SSL_session_reused(ssl_.get()) == 1;
 }
 
 PeerSecurity TlsSession::security() const {

@@ -37,6 +37,8 @@ class TlsSession {
 
   /// Bytes are buffered that a read() may give without the socket.
   bool pending() const;
+  /// Known after the first step of an accepting end.
+  bool resumed() const;
   PeerSecurity security() const;
   /// Says that nothing more follows, if that goes without waiting for anyone.
   void say_end() noexcept;

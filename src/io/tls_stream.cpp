@@ -66,6 +66,7 @@ Task<Result<void>> TlsStream::expect_hello() {
 }
 
 Task<Result<void>> TlsStream::shake_hands() {
+  const bool accepting = session_key_.empty();
   if (!session_) {
     auto hello = co_await expect_hello();
     if (!hello) co_return hello;
@@ -74,9 +75,17 @@ Task<Result<void>> TlsStream::shake_hands() {
     auto ssl = context->accepting();
     session_ = std::make_unique<TlsSession>(std::move(context), std::move(ssl), socket_->descriptor());
   }
+  bool cheap = false;
   while (true) {
-    // Signatures take a pool thread for up to some milliseconds.
-    auto step = co_await loop_.offload([this] { return session_->handshake(); });
+    // Keys and signatures take a pool thread for up to some milliseconds.
+    TlsSession::Step step;
+    if (cheap) {
+      step = session_->handshake();
+    } else {
+      step = co_await loop_.offload([this] { return session_->handshake(); });
+    }
+    // What is left then of accepting is one checksum.
+    cheap = accepting && session_->resumed();
     if (step.failed()) co_return fail(failure(step, "handshake with"));
     if (step.end)
       co_return fail(Errc::network, "{} closed the connection in the TLS handshake", peer().str());
