@@ -127,6 +127,7 @@ Result<Origin::Bound> Origin::start() {
   listen.name = "blobserver";
   listen.address = impl_->options.listen;
   listen.tls = impl_->services.tls;
+  listen.compress = true;
   auto http = impl_->services.server.listen(std::move(listen), impl_->router());
   if (!http) return propagate(http);
   bound.http = *http;

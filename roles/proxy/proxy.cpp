@@ -54,6 +54,7 @@ struct Proxy::Impl {
     listen.name = "registry";
     listen.address = address;
     listen.tls = services.tls;
+    listen.compress = true;
     listen.rates = {{std::string(calls_of_operators), calls_per_second, calls_at_once}};
     // The registry has its own limits, and answers in its own form.
     listen.max_body = std::numeric_limits<uint64_t>::max();

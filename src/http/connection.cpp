@@ -6,6 +6,7 @@
 #include <exception>
 #include <system_error>
 
+#include "http/gzip.h"
 #include "http/linger.h"
 #include "http/request_body.h"
 #include "http/response_head.h"
@@ -176,7 +177,23 @@ Task<Response> Connection::answer(Request& request) {
                         refused->status);
     co_return std::move(*refused);
   }
-  co_return co_await run_handler(request);
+  auto response = co_await run_handler(request);
+  if (context_->options.compress && worth_compressing(request, response))
+    co_await compress(request, response);
+  co_return response;
+}
+
+/// Text of some size keeps the loop thread for too long.
+Task<> Connection::compress(const Request& request, Response& response) {
+  auto& text = std::get<std::string>(response.body);
+  auto packed = co_await context_->loop.offload([&] { return gzip(text); });
+  if (!packed) {
+    context_->log.warn("{} {}: not compressed: {}", request.method, request.target, packed.error().message);
+    co_return;
+  }
+  text = std::move(*packed);
+  response.headers.set("Content-Encoding", "gzip");
+  response.headers.add("Vary", "Accept-Encoding");
 }
 
 Task<Response> Connection::run_handler(Request& request) {

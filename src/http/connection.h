@@ -47,6 +47,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Task<> time_out(std::shared_ptr<Connection> self);
   Task<Response> answer(Request& request);
   Task<Response> run_handler(Request& request);
+  Task<> compress(const Request& request, Response& response);
   Task<bool> write_response(const std::string& method, Response& response, bool keep_alive);
   Task<bool> send_content(const ContentRange& range);
   Task<Result<uint64_t>> wait_ready(io::ContentPtr content, uint64_t offset);

@@ -71,6 +71,8 @@ struct ListenOptions {
   /// Who may ask anything at all; others get 403. nullopt: everybody.
   std::optional<std::vector<io::AddressRange>> allowed;
   std::vector<RateLimit> rates;
+  /// Text and JSON go out with gzip to clients that take it (contract config-ops §5.5).
+  bool compress = false;
   /// Bytes of a request body; beyond: 413.
   uint64_t max_body = 10 * GiB;
   /// Bytes of the request line and all headers; beyond: 431.
