@@ -62,6 +62,7 @@ struct TrackerConfig : CommonConfig {
 };
 struct BuildIndexConfig : CommonConfig {
   build_index::BuildIndexOptions options;
+  bool response_cache_disabled = false;
   std::vector<BackendConfig> backends;
 };
 struct ProxyConfig : CommonConfig {

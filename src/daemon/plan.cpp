@@ -220,6 +220,7 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   if (config.origin) plan_origin(options, config, plan, random);
   if (config.build_index) {
     plan.build_index = config.build_index->settings.options;
+    if (config.build_index->settings.response_cache_disabled) plan.build_index->cache = {0s, 0s, 0s, 0s};
     plan.build_index->listen =
         ports.pick(single ? "port" : "build-index-port", options.build_index_port, default_build_index_port);
   }
