@@ -7,6 +7,7 @@
 #include "krakend/api/requests.h"
 #include "krakend/io/task_group.h"
 #include "roles/agent/agent_api.h"
+#include "roles/agent/backup_registry.h"
 #include "roles/agent/readiness.h"
 #include "roles/agent/swarm_transfer.h"
 #include "roles/agent/tracker_link.h"
@@ -30,19 +31,38 @@ struct Agent::Impl {
         readiness(services.client, services.random, build_index_hosts.hosts(), tracker_hosts.hosts()),
         agent_api(engine, tags, readiness),
         tasks(services.loop, services.log),
+        backup_client(http::make_client(services.loop, services.clock, backup_calls())),
         deletions(
             tags, services.clock, services.random, [this](Digest digest) { return engine.remove(digest); },
-            services.log.module("deletions")) {}
+            services.log.module("deletions")) {
+    if (options.registry_backup) {
+      backup.emplace(
+          BackupRegistry::Services{services.loop, services.disk, services.random, tasks, *backup_client},
+          *options.registry_backup, options.spool_dir, services.log.module("backup"));
+    }
+  }
+
+  static http::ClientOptions backup_calls() {
+    http::ClientOptions calls;
+    calls.max_threads = BackupRegistry::max_downloads + 4;  // manifests pass by the blobs
+    return calls;
+  }
+
+  Task<http::Response> answer(http::Request& request) {
+    if (!backup) return handler.handle(request);
+    return backup->answer(request, [this](http::Request& asked) { return handler.handle(asked); });
+  }
 
   Result<io::Address> listen_registry() {
     http::Router router;
     agent_api.add_health(router);
-    router.fallback([this](http::Request& request) { return handler.handle(request); });
+    router.fallback([this](http::Request& request) { return answer(request); });
     http::ListenOptions listen;
     listen.name = "registry";
     listen.address = options.registry_listen;
     listen.tls = services.tls;
     listen.allowed = options.allowed_cidrs;
+    listen.compress = true;
     listen.max_body = http::small_body;
     return services.server.listen(std::move(listen), std::move(router));
   }
@@ -74,6 +94,8 @@ struct Agent::Impl {
   Readiness readiness;
   AgentApi agent_api;
   io::TaskGroup tasks;
+  std::unique_ptr<http::Client> backup_client;
+  std::optional<BackupRegistry> backup;
   api::DeletionFeed deletions;
 };
 

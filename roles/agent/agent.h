@@ -19,6 +19,10 @@ struct AgentOptions {
   io::Address server_listen;
   /// Who may use the registry; nullopt: everybody.
   std::optional<std::vector<io::AddressRange>> allowed_cidrs;
+  /// Asked for what the registry of this agent has not.
+  std::optional<io::Address> registry_backup;
+  /// An existing directory; for what passes through from there.
+  std::string spool_dir;
   cluster::HostsOptions trackers;
   cluster::HostsOptions build_indexes;
   p2p::EngineSelf p2p;

@@ -47,6 +47,7 @@ struct AgentConfig : CommonConfig {
   PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
   /// Holds where the file names it, an empty list too.
   std::vector<io::AddressRange> allowed_cidrs;
+  std::string registry_backup;  ///< "host:port"; empty: none
 };
 struct OriginConfig : CommonConfig {
   origin::OriginOptions options;

@@ -29,7 +29,9 @@ void describe(ConfigTable& table, AgentConfig& config) {
   table.accept_open("registry.docker");
   table.bind("allowed_cidrs", make_address_ranges_value(config.allowed_cidrs),
              "addresses that may use the registry, others get 403; an empty list: nobody; absent: everybody");
-  table.accept("", {"agentserver.readiness_cache_ttl", "registry_backup"});
+  table.key("registry_backup", config.registry_backup,
+            "host:port of a registry (plain HTTP) that is asked for what cannot be had here");
+  table.accept("", {"agentserver.readiness_cache_ttl"});
   table.accept("container_runtime",
                {"docker.docker_host", "docker.docker_scheme", "docker.docker_version", "containerd.address"});
   table.accept("docker_daemon", {"docker_host", "docker_scheme", "docker_version"});

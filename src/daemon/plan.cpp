@@ -136,7 +136,7 @@ void plan_origin(const Options& options, const Config& config, Plan& plan, io::R
   origin.p2p.origin = true;
 }
 
-void plan_agent(const Options& options, const Config& config, Plan& plan, io::Random& random) {
+Result<void> plan_agent(const Options& options, const Config& config, Plan& plan, io::Random& random) {
   PortPicker ports(plan);
   agent::AgentOptions& agent = plan.agent.emplace(config.agent->settings.options);
   if (config.agent->table.mentions("allowed_cidrs"))
@@ -150,6 +150,15 @@ void plan_agent(const Options& options, const Config& config, Plan& plan, io::Ra
   agent.p2p.ip = plan.peer_ip;
   agent.p2p.port = peer.port;
   agent.p2p.listen_host = plan.listen_host;
+  agent.spool_dir = plan.store.download_dir;
+  const std::string& backup = config.agent->settings.registry_backup;
+  if (backup.empty()) return {};
+  auto address = io::Address::parse(backup);
+  if (!address)
+    return fail(Errc::invalid_argument, "{}: registry_backup: {}",
+                config.agent->table.where("registry_backup"), address.error().message);
+  agent.registry_backup = std::move(*address);
+  return {};
 }
 
 void plan_proxy(const Options& options, const Config& config, Plan& plan) {
@@ -230,7 +239,9 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
         ports.pick(single ? "port" : "tracker-port", options.tracker_port, default_tracker_port);
   }
   if (config.proxy) plan_proxy(options, config, plan);
-  if (config.agent) plan_agent(options, config, plan, random);
+  if (config.agent) {
+    if (Result<void> planned = plan_agent(options, config, plan, random); !planned) return propagate(planned);
+  }
   return plan;
 }
 
