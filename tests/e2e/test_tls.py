@@ -193,6 +193,34 @@ def test_certificates_change_without_a_restart(site):
     assert site.ask("proxy registry", "GET", "/v2/_catalog", site.pki.context())[0] == 200
 
 
+def test_the_garbage_collector_calls_over_tls(site):
+    def collect(*flags):
+        return subprocess.run([cluster.KRAKEND, "gc", f"--origin={site.at('origin blobserver')}",
+                               f"--build-index={site.at('build-index api')}", *flags],
+                              capture_output=True, text=True, timeout=60)
+
+    trusting = [f"--tls-ca={site.pki.path('server.pem')}", "--tls-name=kraken"]
+    told = collect(*trusting).stderr + collect(*trusting).stdout
+    # An origin that has just been started cannot tell what is in use: it was asked, and answered.
+    assert "TLS" not in told and ("in use" in told or "started" in told), told
+    assert "its certificate is not valid for stranger" in collect(trusting[0], "--tls-name=stranger").stderr
+    assert collect().returncode != 0
+
+
+def test_ipv6(tmp_path):
+    pki = Pki(tmp_path / "pki")
+    config = tmp_path / "tracker.yaml"
+    config.write_text(pki.block())
+    tracker = cluster.Process("tracker", tmp_path / "tracker", "--port=0", "--listen-address=::1",
+                              f"--config={config}")
+    port = tracker.ports["tracker api"][1]
+    connection = http.client.HTTPSConnection("::1", port, timeout=20, context=pki.context())
+    connection.request("GET", "/health")
+    assert connection.getresponse().status == 200
+    connection.close()
+    tracker.stop()
+
+
 def test_files_that_do_not_fit_are_named_at_start(tmp_path):
     pki = Pki(tmp_path / "pki")
     config = tmp_path / "tracker.yaml"

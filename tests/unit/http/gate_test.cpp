@@ -11,7 +11,50 @@ std::vector<io::AddressRange> ranges(std::initializer_list<std::string_view> tex
   return all;
 }
 
+class NoBody final : public RequestBody {
+ public:
+  std::optional<uint64_t> length() const override { return 0; }
+  Task<Result<uint64_t>> read_to(io::ByteSink& /*sink*/, uint64_t /*limit*/) override { co_return 0; }
+};
+
+/// The status of the refusal; 0: none.
+int verdict(const char* method, const char* from, io::PeerSecurity peer) {
+  const ListenOptions options;
+  Gate gate(options);
+  NoBody body;
+  Request request;
+  request.method = method;
+  request.path = "/health";
+  request.peer = {from, 1};
+  request.body = &body;
+  const auto refused = gate.refuse(request, peer, TimePoint{});
+  return refused ? refused->status : 0;
+}
+
 }  // namespace
+
+TEST_CASE("gate: client certificates by method and address") {
+  using Certificate = io::PeerSecurity::Certificate;
+  const io::PeerSecurity plain;
+  const io::PeerSecurity none{true, false, Certificate::none, {}};
+  const io::PeerSecurity valid{true, false, Certificate::valid, {}};
+  const io::PeerSecurity invalid{true, false, Certificate::invalid, "expired"};
+  for (const char* method : {"GET", "HEAD"}) {
+    CHECK(verdict(method, "10.0.0.1", none) == 0);
+    CHECK(verdict(method, "10.0.0.1", invalid) == 400);
+    CHECK(verdict(method, "127.0.0.1", invalid) == 400);
+  }
+  for (const char* method : {"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"}) {
+    INFO(method);
+    CHECK(verdict(method, "10.0.0.1", plain) == 0);
+    CHECK(verdict(method, "10.0.0.1", valid) == 0);
+    CHECK(verdict(method, "10.0.0.1", none) == 403);
+    CHECK(verdict(method, "127.0.0.2", none) == 403);
+    CHECK(verdict(method, "127.0.0.1", none) == 0);
+    CHECK(verdict(method, "::1", none) == 0);
+    CHECK(verdict(method, "127.0.0.1", invalid) == 400);
+  }
+}
 
 TEST_CASE("gate: rates are those of a leaky bucket") {
   // nginx: rate=100r/s burst=20 nodelay lets 21 calls pass at once, and then one each 10 ms.
