@@ -25,9 +25,7 @@ std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role
 Result<void> apply_chain(io::Disk& disk, ConfigTable& table, const std::string& path, bool secrets) {
   Result<std::vector<ConfigDocument>> chain = load_config_chain(disk, path);
   if (!chain) return propagate(chain);
-  for (const ConfigDocument& document : *chain) {
-    if (Result<void> done = table.apply(document.root, {document.path, secrets}); !done) return done;
-  }
+  for (const ConfigDocument& document : *chain) table.apply(document.root, {document.path, secrets});
   return {};
 }
 
@@ -38,7 +36,8 @@ Result<void> apply_block(io::Disk& disk, ConfigTable& table, const ConfigDocumen
     const std::string parent = resolve_beside(document.path, block["extends"].Scalar());
     if (Result<void> done = apply_chain(disk, table, parent, secrets); !done) return done;
   }
-  return table.apply(block, {document.path, secrets});
+  table.apply(block, {document.path, secrets});
+  return {};
 }
 
 Result<void> apply_shared_document(io::Disk& disk, const Config& config, const ConfigDocument& document,
@@ -170,13 +169,28 @@ std::string data_dir_of(const Options& options) {
   return fmt::format("/var/lib/krakend/{}", options.single() ? to_string(*options.roles.begin()) : "herd");
 }
 
-Result<Config> load_config(const Options& options, io::Disk& disk) {
+std::vector<Error> Config::errors() const {
+  std::vector<Error> all;
+  for (Component* component : components()) {
+    for (const ConfigProblem& problem : component->table.problems()) {
+      if (!problem.unknown_key || !component->common().unknown_keys_warn) all.push_back(problem.error);
+    }
+  }
+  return all;
+}
+
+Config default_config(const Options& options) {
   Config config;
   config.origin = make_component<OriginConfig>(options, Role::origin);
   config.build_index = make_component<BuildIndexConfig>(options, Role::build_index);
   config.tracker = make_component<TrackerConfig>(options, Role::tracker);
   config.proxy = make_component<ProxyConfig>(options, Role::proxy);
   config.agent = make_component<AgentConfig>(options, Role::agent);
+  return config;
+}
+
+Result<Config> read_config(const Options& options, io::Disk& disk) {
+  Config config = default_config(options);
   if (options.config_file) {
     if (Result<void> done = apply_file(disk, config, *options.config_file, false); !done)
       return propagate(done);
@@ -185,6 +199,7 @@ Result<Config> load_config(const Options& options, io::Disk& disk) {
     if (Result<void> done = apply_file(disk, config, *options.secrets_file, true); !done)
       return propagate(done);
   }
+  if (!config.errors().empty()) return config;  // nothing more can be said of it
   if (auto settled = settle_all_hosts(config, options); !settled) return propagate(settled);
   for (Component* component : config.components()) {
     if (Result<void> checked = check_tls(*component); !checked) return propagate(checked);
@@ -194,6 +209,17 @@ Result<Config> load_config(const Options& options, io::Disk& disk) {
     if (options.log_json) component->table.set_by_flag("zap.encoding", "--log-json");
   }
   return config;
+}
+
+Result<Config> load_config(const Options& options, io::Disk& disk) {
+  Result<Config> config = read_config(options, disk);
+  if (!config) return config;
+  std::vector<Error> errors = config->errors();
+  if (errors.empty()) return config;
+  Error first = std::move(errors.front());
+  if (errors.size() > 1)
+    first.message += fmt::format(" ({} more: krakend config check lists them)", errors.size() - 1);
+  return fail(std::move(first));
 }
 
 }  // namespace krakend::daemon

@@ -32,6 +32,7 @@ struct MetricsConfig {
 /// What every component's YAML has.
 struct CommonConfig {
   std::string data_dir;
+  bool unknown_keys_warn = false;
   LogLevel log_level = LogLevel::info;
   bool log_json = false;
   MetricsConfig metrics;
@@ -102,14 +103,22 @@ struct Config {
 
   /// In start order.
   std::vector<Component*> components() const;
+  /// What is wrong with the files, `unknown_keys` considered.
+  std::vector<Error> errors() const;
 };
 
 /// Directory that --data-dir names, or its default.
 std::string data_dir_of(const Options& options);
 
+/// The settings of the roles as they are before any file or flag.
+Config default_config(const Options& options);
+
 /// Defaults, then --config, then --secrets, then flags. With one role the file is that component's
 /// configuration, as the reference has it; with several it holds one block per role ("origin:",
-/// "build-index:", ...), and a block may itself extend that role's file. Blocks: start-up only.
+/// "build-index:", ...), and a block may itself extend that role's file. What is wrong with single keys is in
+/// errors(); the error is for files that cannot be applied at all. Blocks.
+Result<Config> read_config(const Options& options, io::Disk& disk);
+/// The same, and anything wrong is an error: the first thing, and how many more there are.
 Result<Config> load_config(const Options& options, io::Disk& disk);
 
 }  // namespace krakend::daemon

@@ -22,15 +22,18 @@ void describe(ConfigTable& table, AgentConfig& config) {
             "a partial blob that is older goes; 0: never");
   accept_cleanup(table, "store.download_cleanup");
   add_cleanup(table, "store.cache_cleanup", config.eviction);
-  table.accept("store", {"read_part_size", "write_part_size"});
+  table.accept("store", {"read_part_size", "write_part_size"}, "bytes move in steps of the system's choice");
   accept_passive_health(table, "tracker.healthcheck");
   accept_ring(table, "tracker.hashring");
   accept_passive_health(table, "build_index.healthcheck");
-  table.accept_open("registry.docker");
-  table.accept("", {"agentserver.readiness_cache_ttl", "registry_backup", "allowed_cidrs"});
+  table.accept_open("registry.docker", "the registry is krakend's own");
+  table.accept("", {"agentserver.readiness_cache_ttl"}, "has none in the reference either");
+  table.accept("", {"registry_backup", "allowed_cidrs"}, "not yet");
   table.accept("container_runtime",
-               {"docker.docker_host", "docker.docker_scheme", "docker.docker_version", "containerd.address"});
-  table.accept("docker_daemon", {"docker_host", "docker_scheme", "docker_version"});
+               {"docker.docker_host", "docker.docker_scheme", "docker.docker_version", "containerd.address"},
+               "preloading is not there yet");
+  table.accept("docker_daemon", {"docker_host", "docker_scheme", "docker_version"},
+               "preloading is not there yet");
 }
 
 }  // namespace krakend::daemon

@@ -15,21 +15,25 @@ void add_zap(ConfigTable& table, CommonConfig& config) {
                              "least level that is logged");
   table.choice_key<bool>("zap.encoding", config.log_json, {{"console", false}, {"json", true}},
                          "form of the log lines; they go to standard error");
-  table.accept("zap", {"development", "disableCaller", "disableStacktrace", "sampling.initial",
-                       "sampling.thereafter", "outputPaths", "errorOutputPaths"});
+  table.accept("zap", {"development", "disableCaller", "disableStacktrace"},
+               "log lines name no source lines and no stacks");
+  table.accept("zap", {"sampling.initial", "sampling.thereafter", "outputPaths", "errorOutputPaths"},
+               "log lines have one form, and go to standard error");
   table.accept("zap.encoderConfig",
                {"messageKey", "levelKey", "timeKey", "nameKey", "callerKey", "stacktraceKey", "lineEnding",
-                "levelEncoder", "timeEncoder", "durationEncoder", "callerEncoder", "nameEncoder"});
-  table.accept_open("zap.initialFields");
+                "levelEncoder", "timeEncoder", "durationEncoder", "callerEncoder", "nameEncoder"},
+               "log lines have one form, and go to standard error");
+  table.accept_open("zap.initialFields", "log lines have one form, and go to standard error");
 }
 
 void add_tls(ConfigTable& table, CommonConfig& config) {
+  const char* tls_off = "TLS is off";
   table.bind("tls.server.disabled", make_switch_value(config.tls_server_disabled), "plain HTTP on all ports");
   table.bind("tls.client.disabled", make_switch_value(config.tls_client_disabled),
              "plain HTTP to other roles");
-  table.accept("tls", {"name", "cas"});
+  table.accept("tls", {"name", "cas"}, tls_off);
   for (const char* side : {"tls.server", "tls.client"}) {
-    table.accept(side, {"cert.path", "key.path", "passphrase.path"});
+    table.accept(side, {"cert.path", "key.path", "passphrase.path"}, tls_off);
   }
 }
 
@@ -38,15 +42,20 @@ void add_tls(ConfigTable& table, CommonConfig& config) {
 void add_common(ConfigTable& table, CommonConfig& config) {
   add_zap(table, config);
   add_tls(table, config);
+  table.choice_key<bool>("unknown_keys", config.unknown_keys_warn, {{"error", false}, {"warn", true}},
+                         "what a key that nobody knows is: the end, or a line in the log");
   table.choice_key<MetricsBackend>(
       "metrics.backend", config.metrics.backend,
       {{"disabled", MetricsBackend::none}, {"statsd", MetricsBackend::statsd}, {"m3", MetricsBackend::m3}},
       "where metrics are sent; GET /metrics has them in any case");
   table.key("metrics.statsd.host_port", config.metrics.host_port, "the statsd, over UDP");
   table.key("metrics.statsd.prefix", config.metrics.prefix, "goes before each name, with a dot");
-  table.accept("metrics", {"m3.host_port", "m3.service", "m3.env"});
-  table.accept("nginx", {"binary", "root", "name", "template_path", "cache_dir", "log_dir", "stdout_log_path",
-                         "access_log_path", "error_log_path", "proxy_timeout", "listen_backlog"});
+  table.accept("metrics", {"m3.host_port", "m3.service", "m3.env"},
+               "nothing is sent to m3: GET /metrics, or statsd");
+  table.accept("nginx",
+               {"binary", "root", "name", "template_path", "cache_dir", "log_dir", "stdout_log_path",
+                "access_log_path", "error_log_path", "proxy_timeout", "listen_backlog"},
+               "there is no nginx: this process listens itself");
 }
 
 void add_hosts(ConfigTable& table, const std::string& at, cluster::HostsOptions& hosts, std::string meaning) {
@@ -56,28 +65,41 @@ void add_hosts(ConfigTable& table, const std::string& at, cluster::HostsOptions&
 }
 
 void accept_hosts(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"static", "dns", "ttl"});
+  table.accept(at, {"static", "dns", "ttl"}, "build-indexes do not talk to each other yet");
 }
 
+namespace {
+
+constexpr const char* no_probes =
+    "hosts are not probed: a call that gets no answer goes to the next one at once";
+
+}  // namespace
+
 void accept_active_health(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"disabled", "filter.fails", "filter.passes", "filter.timeout", "monitor.interval"});
+  table.accept(at, {"disabled", "filter.fails", "filter.passes", "filter.timeout", "monitor.interval"},
+               no_probes);
 }
 
 void accept_passive_health(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"fails", "fail_timeout"});
+  table.accept(at, {"fails", "fail_timeout"}, no_probes);
 }
 
 void accept_ring(ConfigTable& table, const std::string& at) {
-  table.accept(at,
-               {"max_replica", "refresh_interval", "membership_wait_timeout", "membership_wait_interval"});
+  table.accept(at, {"max_replica", "refresh_interval", "membership_wait_timeout", "membership_wait_interval"},
+               "every tracker of the list is in the ring, whatever its health");
 }
 
 void accept_retry(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"incoming_buffer", "retry_buffer", "num_incoming_workers", "num_retry_workers",
-                    "max_task_throughput", "retry_interval", "poll_retries_interval",
-                    "workqueue_metrics_emit_interval", "testing"});
-  table.accept(at + ".sync_retry_backoff", {"enabled", "initial_interval", "randomization_factor",
-                                            "multiplier", "max_interval", "max_retries"});
+  const char* one_queue = "there is one queue on disk, whose pauses grow from 1 s to retry_interval";
+  table.accept(
+      at,
+      {"incoming_buffer", "retry_buffer", "num_incoming_workers", "num_retry_workers", "max_task_throughput",
+       "retry_interval", "poll_retries_interval", "workqueue_metrics_emit_interval", "testing"},
+      one_queue);
+  table.accept(
+      at + ".sync_retry_backoff",
+      {"enabled", "initial_interval", "randomization_factor", "multiplier", "max_interval", "max_retries"},
+      one_queue);
 }
 
 void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction) {
@@ -97,8 +119,10 @@ void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOpt
 }
 
 void accept_cleanup(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"disabled", "interval", "tti", "ttl", "aggressive_threshold", "aggressive_ttL",
-                    "aggressive_lower_threshold"});
+  table.accept(at,
+               {"disabled", "interval", "tti", "ttl", "aggressive_threshold", "aggressive_ttL",
+                "aggressive_lower_threshold"},
+               "uploads and partial blobs go by rules of their own");
 }
 
 void add_memory_cache(ConfigTable& table, storage::MemoryCacheOptions& cache) {
@@ -114,15 +138,17 @@ void add_memory_cache(ConfigTable& table, storage::MemoryCacheOptions& cache) {
 
 void accept_memory_cache(ConfigTable& table) {
   table.accept("castore.memory_cache",
-               {"enabled", "max_size", "drain_workers", "drain_max_retries", "ttl", "ttl_interval"});
+               {"enabled", "max_size", "drain_workers", "drain_max_retries", "ttl", "ttl_interval"},
+               "nothing is fetched from backends here");
 }
 
 void accept_listener(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"net", "addr"});
+  table.accept(at, {"net", "addr"}, "the port flags say where this process listens");
 }
 
 void accept_log(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"level", "disable", "service_name", "path", "encoding", "timeEncoder"});
+  table.accept(at, {"level", "disable", "service_name", "path", "encoding", "timeEncoder"},
+               "all modules write the one log that zap describes");
 }
 
 void add_castore(ConfigTable& table, CommonConfig& config) {
@@ -132,7 +158,9 @@ void add_castore(ConfigTable& table, CommonConfig& config) {
   table.bind("castore.volumes", make_volumes_value(store.volumes), "directories that share the cache");
   table.key("castore.capacity", config.eviction.capacity, "beyond, the least recently used blobs go",
             "blobs");
-  table.accept("castore", {"read_part_size", "write_part_size", "skip_hash_verification"});
+  table.accept("castore", {"read_part_size", "write_part_size"},
+               "bytes move in steps of the system's choice");
+  table.accept("castore", {"skip_hash_verification"}, "content is always verified");
   accept_cleanup(table, "castore.upload_cleanup");
   add_cleanup(table, "castore.cache_cleanup", config.eviction);
 }
@@ -154,18 +182,23 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
             "pieces");
   table.key("scheduler.dispatch.origin_pipeline_limit", engine.origin_pipeline_limit,
             "requests in flight to an origin", "pieces");
-  table.accept("scheduler", {"conn_ttl", "preemption_interval", "emit_stats_interval", "disable_preemption",
-                             "probe_timeout", "connstate.max_mutual_conn", "connstate.disable_blacklist",
-                             "conn.sender_buffer_size", "conn.receiver_buffer_size"});
+  table.accept("scheduler",
+               {"conn_ttl", "preemption_interval", "emit_stats_interval", "disable_preemption",
+                "probe_timeout", "connstate.max_mutual_conn", "connstate.disable_blacklist"},
+               "the engine decides by what connections deliver (docs/swarm.md)");
+  table.accept("scheduler.conn", {"sender_buffer_size", "receiver_buffer_size"},
+               "there are no message buffers: a connection reads when it can act");
   table.key("scheduler.conn.bandwidth.enable", engine.limit_bandwidth,
             "pieces are sent and received at these rates at most");
   table.key("scheduler.conn.bandwidth.egress_bits_per_sec", engine.egress_bits_per_sec,
             "all pieces together that are sent", "bits a second");
   table.key("scheduler.conn.bandwidth.ingress_bits_per_sec", engine.ingress_bits_per_sec,
             "all pieces together that are received", "bits a second");
-  table.accept("scheduler.conn.bandwidth", {"token_size"});
-  table.accept("scheduler.dispatch", {"piece_request_min_timeout", "piece_request_timeout_per_mb",
-                                      "piece_request_policy", "endgame_threshold", "disable_endgame"});
+  table.accept("scheduler.conn.bandwidth", {"token_size"}, "rates hold to the byte");
+  table.accept("scheduler.dispatch",
+               {"piece_request_min_timeout", "piece_request_timeout_per_mb", "piece_request_policy",
+                "endgame_threshold", "disable_endgame"},
+               "requests are made rarest first, and elsewhere when a peer is silent (docs/swarm.md)");
   accept_log(table, "scheduler.torrentlog");
   accept_log(table, "scheduler.log");
 }
@@ -175,7 +208,8 @@ void add_peer_identity(ConfigTable& table, PeerIdFactory& factory) {
       "peer_id_factory", factory,
       {{"random", PeerIdFactory::random}, {"addr_hash", PeerIdFactory::addr_hash}},
       "how the peer id is made: at random, or from peer IP and port");
-  table.accept("network_event", {"enabled", "log_path"});
+  table.accept("network_event", {"enabled", "log_path"},
+               "GET /x/torrents and the log tell what the swarm does");
 }
 
 }  // namespace krakend::daemon

@@ -39,11 +39,11 @@ void describe(ConfigTable& table, OriginConfig& config) {
   table.size_key("blobrefresh.size_limit", options.refresh_size_limit,
                  "larger blobs are not fetched from their backend; 0: no limit");
 
-  table.accept("", {"verbose"});
+  table.accept("", {"verbose"}, "has none in the reference either");
   accept_listener(table, "blobserver.listener");
   accept_log(table, "backend_manager.log");
   accept_retry(table, "writeback");
-  table.accept_open("auth");
+  table.accept_open("auth", "backends that need credentials are not there yet");
 }
 
 }  // namespace krakend::daemon

@@ -22,10 +22,11 @@ void describe(ConfigTable& table, ProxyConfig& config) {
 
   accept_active_health(table, "origin.healthcheck");
   accept_active_health(table, "build_index.healthcheck");
-  table.accept_open("registry.docker");
+  table.accept_open("registry.docker", "the registry is krakend's own");
   accept_listener(table, "registryoverride.listener");
   accept_listener(table, "server.listener");
-  table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"});
+  table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"},
+               "prefetching is not there yet");
 }
 
 }  // namespace krakend::daemon

@@ -73,32 +73,6 @@ auto word(std::string Options::*member) {
   };
 }
 
-Result<void> set_roles(Options& options, const std::string& text) {
-  const std::vector<std::string> names{"agent", "origin", "tracker", "build-index", "proxy", "herd"};
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string name = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (name == "herd") {
-      options.roles.insert({Role::origin, Role::build_index, Role::tracker, Role::proxy});
-      options.herd = true;
-      continue;
-    }
-    bool known = false;
-    for (const Role role : {Role::origin, Role::build_index, Role::tracker, Role::proxy, Role::agent}) {
-      if (to_string(role) != name) continue;
-      options.roles.insert(role);
-      known = true;
-    }
-    if (known) continue;
-    const std::string meant = nearest(name, names);
-    return fail(Errc::invalid_argument,
-                "unknown role \"{}\"{}; roles are agent, origin, tracker, build-index, proxy, herd", name,
-                meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant));
-  }
-  return {};
-}
-
 Result<void> set_log_level(Options& options, const std::string& text) {
   constexpr std::pair<std::string_view, LogLevel> levels[] = {{"debug", LogLevel::debug},
                                                               {"info", LogLevel::info},
@@ -141,7 +115,7 @@ void add_general(std::vector<Flag>& table) {
        "",
        "What this process is: agent, origin, tracker, build-index, proxy; herd = the last four, plus an "
        "agent when an agent port is given. Required",
-       set_roles});
+       parse_roles});
   table.push_back({"config",
                    "FILE",
                    {},
@@ -258,6 +232,32 @@ void add_identity(std::vector<Flag>& table) {
 }
 
 }  // namespace
+
+Result<void> parse_roles(Options& options, const std::string& text) {
+  const std::vector<std::string> names{"agent", "origin", "tracker", "build-index", "proxy", "herd"};
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string name = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (name == "herd") {
+      options.roles.insert({Role::origin, Role::build_index, Role::tracker, Role::proxy});
+      options.herd = true;
+      continue;
+    }
+    bool known = false;
+    for (const Role role : {Role::origin, Role::build_index, Role::tracker, Role::proxy, Role::agent}) {
+      if (to_string(role) != name) continue;
+      options.roles.insert(role);
+      known = true;
+    }
+    if (known) continue;
+    const std::string meant = nearest(name, names);
+    return fail(Errc::invalid_argument,
+                "unknown role \"{}\"{}; roles are agent, origin, tracker, build-index, proxy, herd", name,
+                meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant));
+  }
+  return {};
+}
 
 Result<void> check_host_port(const std::string& text) {
   const Result<io::Address> address = io::Address::parse(text);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/config.h"
+#include "daemon/config_command.h"
 #include "daemon/daemon.h"
 #include "daemon/gc_command.h"
 #include "daemon/options.h"
@@ -44,6 +45,7 @@ void log_unused(const Config& config, const Logger& log) {
     const Logger role = log.role(std::string(to_string(component->role))).module("config");
     if (component->common().metrics.backend == MetricsBackend::m3)
       role.warn("metrics are not sent to m3: scrape GET /metrics, or set metrics.backend to statsd");
+    for (const ConfigProblem& problem : component->table.problems()) role.warn("{}", problem.error.message);
     for (const UnusedKey& key : component->table.unused()) {
       if (key.path == "allowed_cidrs") {
         role.warn("{} ({}) is not enforced: whoever reaches the registry port may pull", key.path, key.where);
@@ -92,6 +94,11 @@ int run_gc_with(const std::vector<std::string>& args) {
   return run_gc(std::get<GcCommand>(*command));
 }
 
+int run_config_with(const std::vector<std::string>& args) {
+  const Result<ConfigCommand> command = parse_config_command(args);
+  return command ? run_config(*command) : complain(command.error(), wrong_usage);
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
@@ -100,6 +107,10 @@ int run(int argc, char** argv) {
   if (!args.empty() && args.front() == "gc") {
     args.erase(args.begin());
     return run_gc_with(args);
+  }
+  if (!args.empty() && args.front() == "config") {
+    args.erase(args.begin());
+    return run_config_with(args);
   }
   Result<Command> command = parse_command_line(args);
   if (!command) return complain(command.error(), wrong_usage);
