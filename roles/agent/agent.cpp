@@ -4,6 +4,7 @@
 
 #include "krakend/api/clients.h"
 #include "krakend/api/deletions.h"
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/io/task_group.h"
 #include "roles/agent/agent_api.h"
@@ -25,14 +26,25 @@ struct Agent::Impl {
         tracker_link(trackers),
         engine({services.loop, services.clock, services.random, services.net, store}, options.p2p,
                options.scheduler, &tracker_link, services.log.module("p2p")),
-        transfer(engine, tags),
+        transfer(engine, tags, services.metrics),
         handler(services.loop, transfer, {}, services.log.module("registry")),
         readiness(services.client, services.random, build_index_hosts.hosts(), tracker_hosts.hosts()),
-        agent_api(engine, tags, readiness),
+        agent_api(services, engine, tags, readiness),
         tasks(services.loop, services.log),
         deletions(
             tags, services.clock, services.random, [this](Digest digest) { return engine.remove(digest); },
             services.log.module("deletions")) {}
+
+  /// Tells statsd that the agent lives, as the reference does.
+  Task<> beat() {
+    constexpr Duration interval = 10s;
+    const Counter heartbeats =
+        services.metrics.counter({"heartbeats_total", "Ten-second steps of the agent's life", "heartbeat"});
+    for (;;) {
+      heartbeats.add();
+      co_await services.clock.sleep(interval);
+    }
+  }
 
   Result<io::Address> listen_registry() {
     http::Router router;
@@ -48,7 +60,7 @@ struct Agent::Impl {
     http::Router router;
     agent_api.add_health(router);
     agent_api.add_api(router);
-    api::add_metrics(router, services.metrics);
+    api::add_operations(router, services);
     http::ListenOptions listen;
     listen.name = "agent-server";
     listen.address = options.server_listen;
@@ -78,6 +90,7 @@ Agent::Agent(api::Services services, storage::BlobStore& store, AgentOptions opt
 Agent::~Agent() = default;
 
 Result<Agent::Bound> Agent::start() {
+  impl_->engine.log_torrents(impl_->options.torrent_log, impl_->options.torrent_log_fields);
   auto p2p = impl_->engine.start();
   if (!p2p) return propagate(p2p);
   auto registry = impl_->listen_registry();
@@ -87,11 +100,25 @@ Result<Agent::Bound> Agent::start() {
   impl_->tasks.spawn(impl_->tracker_hosts.run(), "trackers");
   impl_->tasks.spawn(impl_->build_index_hosts.run(), "build-indexes");
   impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
+  impl_->tasks.spawn(impl_->beat(), "heartbeat");
   return Bound{*registry, *server, *p2p};
 }
 
+void Agent::configure(const AgentOptions& options) {
+  impl_->engine.configure(options.scheduler);
+  impl_->tracker_hosts.configure(options.trackers);
+  impl_->build_index_hosts.configure(options.build_indexes);
+}
+
+void Agent::drain() {
+  impl_->engine.drain();
+}
+
+Task<> Agent::drained(Duration limit) {
+  co_await impl_->engine.drained(limit);
+}
+
 Task<> Agent::stop() {
-  impl_->agent_api.drain();
   co_await impl_->tasks.stop();
   co_await impl_->handler.stop();
   co_await impl_->engine.stop();

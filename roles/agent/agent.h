@@ -18,6 +18,9 @@ struct AgentOptions {
   cluster::HostsOptions trackers;
   cluster::HostsOptions build_indexes;
   p2p::EngineSelf p2p;
+  /// The torrent log, and what stands in every record of it.
+  Logger torrent_log{};
+  std::vector<LogField> torrent_log_fields{};
   p2p::EngineOptions scheduler;
 };
 
@@ -33,6 +36,11 @@ class Agent {
     io::Address p2p;
   };
   Result<Bound> start();
+  /// What may change while it runs: the scheduler and the fixed host lists.
+  void configure(const AgentOptions& options);
+  /// Takes no more peers; the pieces that were asked for are still sent.
+  void drain();
+  Task<> drained(Duration limit);
   Task<> stop();
 
  private:

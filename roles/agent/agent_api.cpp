@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/registry/registry.h"
 #include "roles/agent/swarm_transfer.h"
@@ -25,7 +26,7 @@ http::Response failure(const Error& error) {
 
 void AgentApi::add_health(http::Router& router) {
   router.add("GET", "/health", [this](http::Request&) { return health(); });
-  router.add("GET", "/readiness", [this](http::Request&) { return ready(); });
+  router.add("GET", "/readiness", api::readiness(services_, [this](http::Request&) { return ready(); }));
 }
 
 void AgentApi::add_api(http::Router& router) {
@@ -43,7 +44,6 @@ Task<http::Response> AgentApi::health() {
 }
 
 Task<http::Response> AgentApi::ready() {
-  if (draining_) co_return http::text_response(503, "shutting down");
   std::string failures = co_await readiness_.failures();
   if (!failures.empty()) co_return http::text_response(503, std::move(failures));
   co_return http::text_response(200, "OK");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "krakend/api/clients.h"
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/core/internal_tags.h"
 #include "krakend/io/task_group.h"
@@ -84,6 +85,10 @@ Result<io::Address> BuildIndex::start() {
   return impl_->services.server.listen(std::move(listen), impl_->router());
 }
 
+void BuildIndex::configure(const BuildIndexOptions& options) {
+  impl_->origin_hosts.configure(options.origins);
+}
+
 Task<> BuildIndex::stop() {
   co_await impl_->tasks.stop();
   co_await impl_->origins.stop();
@@ -92,9 +97,9 @@ Task<> BuildIndex::stop() {
 http::Router BuildIndex::Impl::router() {
   using api::bind;
   http::Router router(http::Router::WrongMethod::method_not_allowed);
-  api::add_metrics(router, services.metrics);
+  api::add_operations(router, services);
   router.add("GET", "/health", bind(this, &Impl::health))
-      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("GET", "/readiness", api::readiness(services, bind(this, &Impl::readiness)))
       .add("PUT", "/tags/{tag}/digest/{digest}", bind(this, &Impl::put_tag))
       .add("GET", "/tags/{tag}", bind(this, &Impl::get_tag))
       .add("HEAD", "/tags/{tag}", bind(this, &Impl::get_tag))

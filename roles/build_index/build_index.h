@@ -27,6 +27,8 @@ class BuildIndex {
   BuildIndex(api::Services services, backend::Backends& backends, BuildIndexOptions options);
   ~BuildIndex();
   Result<io::Address> start();
+  /// What may change while it runs: the fixed list of origins.
+  void configure(const BuildIndexOptions& options);
   Task<> stop();
 
  private:

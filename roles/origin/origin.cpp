@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/cluster/hosts.h"
 #include "krakend/io/task_group.h"
@@ -98,7 +99,6 @@ struct Origin::Impl {
   CleanupHandler cleanup;
   RemoteHandler remote;
   RingRepair repair;
-  bool stopping = false;
 };
 
 Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends,
@@ -133,6 +133,7 @@ Result<Origin::Bound> Origin::start() {
   Impl* impl = impl_.get();
   impl->engine.on_miss(
       [impl](const std::string& ns, const Digest& digest) { impl->refresh_for_peer(ns, digest); });
+  impl_->engine.log_torrents(impl_->options.torrent_log, impl_->options.torrent_log_fields);
   auto p2p = impl_->engine.start();
   if (!p2p) return propagate(p2p);
   bound.p2p = *p2p;
@@ -142,14 +143,26 @@ Result<Origin::Bound> Origin::start() {
     impl->repair.wake();
   });
   impl_->tasks.spawn(impl_->members.run(), "ring members");
-  impl_->tasks.spawn(impl_->health.run(), "ring health");
+  impl_->tasks.spawn_essential(impl_->health.run(), "ring health");
   impl_->tasks.spawn(impl_->repair.run(), "ring repair");
   impl_->tasks.spawn(impl_->uploads.expire(), "upload expiry");
   return bound;
 }
 
+void Origin::configure(const OriginOptions& options) {
+  impl_->engine.configure(options.scheduler);
+  impl_->members.configure(ring_members(options));
+}
+
+void Origin::drain() {
+  impl_->engine.drain();
+}
+
+Task<> Origin::drained(Duration limit) {
+  co_await impl_->engine.drained(limit);
+}
+
 Task<> Origin::stop() {
-  impl_->stopping = true;
   co_await impl_->tasks.stop();
   co_await impl_->write_back.stop();
   co_await impl_->engine.stop();
@@ -158,9 +171,9 @@ Task<> Origin::stop() {
 http::Router Origin::Impl::router() {
   using api::bind;
   http::Router router;
-  api::add_metrics(router, services.metrics);
+  api::add_operations(router, services);
   router.add("GET", "/health", bind(this, &Impl::alive))
-      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("GET", "/readiness", api::readiness(services, bind(this, &Impl::readiness)))
       .add("GET", "/internal/peercontext", bind(this, &Impl::peer_context))
       .add("GET", "/x/torrents", bind(this, &Impl::torrents))
       .add("PATCH", "/x/config/scheduler", bind(this, &Impl::configure_scheduler))
@@ -179,7 +192,6 @@ Task<http::Response> Origin::Impl::alive(http::Request& /*request*/) {
 }
 
 Task<http::Response> Origin::Impl::readiness(http::Request& /*request*/) {
-  if (stopping) co_return http::text_response(503, "shutting down");
   std::array<uint8_t, 32> bytes{};
   services.random.fill(bytes);
   auto ready = co_await backends.ready(Digest(bytes).hex());

@@ -33,6 +33,9 @@ struct OriginOptions {
   /// A blob of more bytes is not fetched from its backend; 0: no limit.
   uint64_t refresh_size_limit = 0;
   p2p::EngineSelf p2p;
+  /// The torrent log, and what stands in every record of it.
+  Logger torrent_log{};
+  std::vector<LogField> torrent_log_fields{};
   p2p::EngineOptions scheduler = p2p::origin_engine_options();
 };
 
@@ -52,6 +55,11 @@ class Origin {
     io::Address p2p;
   };
   Result<Bound> start();
+  /// What may change while it runs: the scheduler and the fixed members of the ring, `self` among them.
+  void configure(const OriginOptions& options);
+  /// Takes no more peers; the pieces that were asked for are still sent.
+  void drain();
+  Task<> drained(Duration limit);
   Task<> stop();
 
  private:

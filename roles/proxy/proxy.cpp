@@ -5,7 +5,7 @@
 
 #include "krakend/api/clients.h"
 #include "krakend/api/deletions.h"
-#include "krakend/api/requests.h"
+#include "krakend/api/operations.h"
 #include "krakend/io/task_group.h"
 #include "roles/proxy/downloads.h"
 #include "roles/proxy/origin_transfer.h"
@@ -43,7 +43,8 @@ struct Proxy::Impl {
   Result<io::Address> listen(const io::Address& address) {
     http::Router router;
     router.add("GET", "/health", [](http::Request&) { return healthy(); });
-    api::add_metrics(router, services.metrics);
+    router.add("GET", "/readiness", api::readiness(services, [](http::Request&) { return healthy(); }));
+    api::add_operations(router, services);
     router.fallback([this](http::Request& request) { return handler.handle(request); });
     http::ListenOptions listen;
     listen.name = "registry";
@@ -93,6 +94,13 @@ Result<std::vector<io::Address>> Proxy::start() {
   impl_->tasks.spawn(impl_->sweep(), "sweep uploads");
   if (impl_->options.has_copies) impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return bound;
+}
+
+void Proxy::configure(const ProxyOptions& options) {
+  impl_->options.registry = options.registry;
+  impl_->handler.configure(options.registry);
+  impl_->origin_hosts.configure(options.origins);
+  impl_->build_index_hosts.configure(options.build_indexes);
 }
 
 Task<> Proxy::stop() {

@@ -15,6 +15,7 @@ std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role
   defaults.store.cache_dir = defaults.data_dir + "/cache";
   defaults.store.download_dir = defaults.data_dir + "/download";
   defaults.store.upload_dir = defaults.data_dir + "/upload";
+  defaults.access_log.json = role == Role::origin || role == Role::proxy;  // as in the reference
   const std::string backend = defaults.data_dir + "/backend";
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.backends = {{".*", backend, "sharded_docker_blob"}};
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.database = defaults.data_dir + "/origin.db";
@@ -203,9 +204,9 @@ Result<Config> read_config(const Options& options, io::Disk& disk) {
   if (auto settled = settle_all_hosts(config, options); !settled) return propagate(settled);
   for (Component* component : config.components()) {
     if (Result<void> checked = check_tls(*component); !checked) return propagate(checked);
-    if (options.log_level) component->common().log_level = *options.log_level;
+    if (options.log_level) component->common().log.level = *options.log_level;
     if (options.log_level) component->table.set_by_flag("zap.level", "--log-level");
-    if (options.log_json) component->common().log_json = *options.log_json;
+    if (options.log_json) component->common().log.json = *options.log_json;
     if (options.log_json) component->table.set_by_flag("zap.encoding", "--log-json");
   }
   return config;

@@ -9,6 +9,7 @@
 #include "daemon/config_table.h"
 #include "daemon/options.h"
 #include "krakend/core/log.h"
+#include "krakend/http/server.h"
 #include "krakend/io/disk.h"
 #include "krakend/storage/evictor.h"
 #include "roles/agent/agent.h"
@@ -29,12 +30,36 @@ struct MetricsConfig {
   std::string prefix;
 };
 
+struct AccessLogConfig {
+  std::string path;  ///< empty: none, or beside nginx's
+  bool json = false;
+  std::string nginx_path;     ///< nginx.access_log_path
+  std::string nginx_log_dir;  ///< nginx.log_dir
+};
+
+/// What a process takes at most. One process has one set of limits: the largest holds.
+struct LimitsConfig {
+  uint64_t connections = http::ListenOptions{}.max_connections;
+  uint64_t connections_per_address = http::ListenOptions{}.max_connections_per_address;
+  uint64_t requests = http::ListenOptions{}.max_requests;
+  uint64_t uploads = http::ListenOptions{}.max_uploads;
+  uint64_t head_bytes = http::ListenOptions{}.max_head;
+  Duration head_timeout = http::ListenOptions{}.head_timeout;
+  Duration idle_timeout = http::ListenOptions{}.idle_timeout;
+  Duration body_timeout = http::ListenOptions{}.body_timeout;
+  uint64_t memory_max = 0;  ///< bytes; 0: what the control group allows
+};
+
 /// What every component's YAML has.
 struct CommonConfig {
   std::string data_dir;
   bool unknown_keys_warn = false;
-  LogLevel log_level = LogLevel::info;
-  bool log_json = false;
+  LogOptions log;
+  AccessLogConfig access_log;
+  /// From SIGTERM on, until the ports close; and from then on, until what still runs is cut.
+  Duration drain_delay{0};
+  Duration drain_timeout = 10s;
+  LimitsConfig limits;
   MetricsConfig metrics;
   bool tls_server_disabled = true;
   bool tls_client_disabled = true;
@@ -43,11 +68,21 @@ struct CommonConfig {
   storage::EvictionOptions eviction;
 };
 
+/// ‹log› of the contract (config-ops §6): a log of its own.
+struct LogConfig {
+  bool disabled = false;
+  LogOptions log;
+  std::string path = "stderr";
+  std::string service_name;
+};
+
 struct AgentConfig : CommonConfig {
+  LogConfig torrent_log;
   agent::AgentOptions options;
   PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
 };
 struct OriginConfig : CommonConfig {
+  LogConfig torrent_log;
   origin::OriginOptions options;
   PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
   std::vector<BackendConfig> backends;

@@ -7,6 +7,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
   table.key("store.cache_dir", config.store.cache_dir, "where complete blobs are kept");
   table.key("store.download_dir", config.store.download_dir, "where blobs that are still arriving are kept");
   add_scheduler(table, options.scheduler);
+  add_torrent_log(table, config.torrent_log);
   table.key("serve_unverified_ranges", options.scheduler.serve_unverified_ranges,
             "a Range of a blob that is still arriving is served when its pieces' CRC-32 is right");
   add_peer_identity(table, config.peer_ids);
@@ -34,6 +35,11 @@ void describe(ConfigTable& table, AgentConfig& config) {
                "preloading is not there yet");
   table.accept("docker_daemon", {"docker_host", "docker_scheme", "docker_version"},
                "preloading is not there yet");
+  table.reloadable({"scheduler.seeder_tti", "scheduler.leecher_tti", "scheduler.conn_tti",
+                    "scheduler.super_seeding", "scheduler.connstate", "scheduler.conn", "scheduler.dispatch",
+                    "serve_unverified_ranges", "tracker.hosts.static", "tracker.hosts.ttl",
+                    "build_index.hosts.static", "build_index.hosts.ttl", "store.cache_cleanup",
+                    "store.download_cleanup"});
 }
 
 }  // namespace krakend::daemon

@@ -3,27 +3,77 @@
 namespace krakend::daemon {
 namespace {
 
+const std::vector<std::pair<std::string, LogLevel>> levels{
+    {"debug", LogLevel::debug}, {"info", LogLevel::info},    {"warn", LogLevel::warn},
+    {"error", LogLevel::error}, {"dpanic", LogLevel::error}, {"panic", LogLevel::error},
+    {"fatal", LogLevel::error}};
+
+const std::vector<std::pair<std::string, LogOptions::Time>> time_forms{{"iso8601", LogOptions::Time::iso8601},
+                                                                       {"millis", LogOptions::Time::millis},
+                                                                       {"nanos", LogOptions::Time::nanos},
+                                                                       {"epoch", LogOptions::Time::seconds}};
+
 void add_zap(ConfigTable& table, CommonConfig& config) {
-  table.choice_key<LogLevel>("zap.level", config.log_level,
-                             {{"debug", LogLevel::debug},
-                              {"info", LogLevel::info},
-                              {"warn", LogLevel::warn},
-                              {"error", LogLevel::error},
-                              {"dpanic", LogLevel::error},
-                              {"panic", LogLevel::error},
-                              {"fatal", LogLevel::error}},
-                             "least level that is logged");
-  table.choice_key<bool>("zap.encoding", config.log_json, {{"console", false}, {"json", true}},
-                         "form of the log lines; they go to standard error");
+  LogOptions& log = config.log;
+  using Case = LogOptions::LevelCase;
+  table.choice_key<LogLevel>("zap.level", log.level, levels, "least level that is logged");
+  table.choice_key<bool>("zap.encoding", log.json, {{"console", false}, {"json", true}},
+                         "form of the log lines");
+  table.key("zap.outputPaths", log.outputs, "files, stdout, stderr; none: standard error");
+  table.choice_key<LogOptions::Time>("zap.encoderConfig.timeEncoder", log.time, time_forms,
+                                     "form of the time; always UTC");
+  table.choice_key<Case>("zap.encoderConfig.levelEncoder", log.level_case,
+                         {{"capital", Case::capital},
+                          {"capitalcolor", Case::capital},
+                          {"color", Case::capital},
+                          {"lowercase", Case::lower},
+                          {"lowercasecolor", Case::lower}},
+                         "letters of the level; there are no colours");
+  table.key("zap.encoderConfig.messageKey", log.message_key, "key of the message in JSON lines");
+  table.key("zap.encoderConfig.levelKey", log.level_key, "key of the level");
+  table.key("zap.encoderConfig.timeKey", log.time_key, "key of the time");
+  table.key("zap.encoderConfig.nameKey", log.module_key, "key of the module; the role is beside it");
+  table.key("zap.sampling.initial", log.sample_first,
+            "of the same message in one second so many are logged; 0: all", "lines");
+  table.key("zap.sampling.thereafter", log.sample_then, "and then each so-many-th", "lines");
+  table.bind("zap.initialFields", make_fields_value(log.initial_fields), "in every line");
   table.accept("zap", {"development", "disableCaller", "disableStacktrace"},
                "log lines name no source lines and no stacks");
-  table.accept("zap", {"sampling.initial", "sampling.thereafter", "outputPaths", "errorOutputPaths"},
-               "log lines have one form, and go to standard error");
-  table.accept("zap.encoderConfig",
-               {"messageKey", "levelKey", "timeKey", "nameKey", "callerKey", "stacktraceKey", "lineEnding",
-                "levelEncoder", "timeEncoder", "durationEncoder", "callerEncoder", "nameEncoder"},
-               "log lines have one form, and go to standard error");
-  table.accept_open("zap.initialFields", "log lines have one form, and go to standard error");
+  table.accept("zap", {"errorOutputPaths"}, "the log has no errors of its own");
+  table.accept("zap.encoderConfig", {"callerKey", "stacktraceKey", "callerEncoder"},
+               "log lines name no source lines and no stacks");
+  table.accept("zap.encoderConfig", {"lineEnding", "durationEncoder", "nameEncoder"},
+               "lines end in a newline, and say units");
+}
+
+void add_access_log(ConfigTable& table, AccessLogConfig& access) {
+  table.key("access_log.path", access.path,
+            "a line for each HTTP request, health aside: a file, stdout or stderr; empty: as nginx.* says");
+  table.bind("access_log.format", make_choice<bool>(access.json, {{"combined", false}, {"json", true}}),
+             "of nginx: its own, or the JSON that the reference's nginx writes");
+  table.key("nginx.access_log_path", access.nginx_path, "the access log where access_log.path is empty");
+  table.key("nginx.log_dir", access.nginx_log_dir,
+            "holds nginx-access.log where neither names the access log");
+}
+
+void add_limits(ConfigTable& table, LimitsConfig& limits) {
+  table.key("limits.connections", limits.connections,
+            "open HTTP connections of a port; beyond: 503, but health", "connections");
+  table.key("limits.connections_per_address", limits.connections_per_address,
+            "of them, those of one client address", "connections");
+  table.key("limits.requests", limits.requests,
+            "HTTP requests of a port at once, of which pulls get three quarters; beyond: 503", "requests");
+  table.key("limits.uploads", limits.uploads,
+            "of them, those that bring a body of more than 64 KiB; beyond: 503", "requests");
+  table.size_key("limits.head_bytes", limits.head_bytes, "request line and headers; more: 431");
+  table.key("limits.head_timeout", limits.head_timeout,
+            "from the first byte of a head to its last; later: 408");
+  table.key("limits.idle_timeout", limits.idle_timeout,
+            "a connection without a request is closed after this");
+  table.key("limits.body_timeout", limits.body_timeout,
+            "a body of which no byte moves for this long ends its connection");
+  table.size_key("limits.memory_max", limits.memory_max,
+                 "memory of the process; near it, pulls are answered 503; 0: what the control group allows");
 }
 
 void add_tls(ConfigTable& table, CommonConfig& config) {
@@ -52,9 +102,15 @@ void add_common(ConfigTable& table, CommonConfig& config) {
   table.key("metrics.statsd.prefix", config.metrics.prefix, "goes before each name, with a dot");
   table.accept("metrics", {"m3.host_port", "m3.service", "m3.env"},
                "nothing is sent to m3: GET /metrics, or statsd");
+  add_access_log(table, config.access_log);
+  add_limits(table, config.limits);
+  table.key("drain_delay", config.drain_delay, "SIGTERM: not ready at once, and the ports close after this");
+  table.key("drain_timeout", config.drain_timeout,
+            "what runs when the ports close may finish within this; then it is cut");
+  table.reloadable({"zap.level", "limits", "drain_delay", "drain_timeout"});
   table.accept("nginx",
-               {"binary", "root", "name", "template_path", "cache_dir", "log_dir", "stdout_log_path",
-                "access_log_path", "error_log_path", "proxy_timeout", "listen_backlog"},
+               {"binary", "root", "name", "template_path", "cache_dir", "stdout_log_path", "error_log_path",
+                "proxy_timeout", "listen_backlog"},
                "there is no nginx: this process listens itself");
 }
 
@@ -165,6 +221,19 @@ void add_castore(ConfigTable& table, CommonConfig& config) {
   add_cleanup(table, "castore.cache_cleanup", config.eviction);
 }
 
+void add_torrent_log(ConfigTable& table, LogConfig& log) {
+  const std::string at = "scheduler.torrentlog.";
+  table.bind(at + "disable", make_switch_value(log.disabled),
+             "no torrent log; there is none without this block either");
+  table.choice_key<LogLevel>(at + "level", log.log.level, levels, "least level that is logged");
+  table.key(at + "path", log.path, "a file, stdout or stderr");
+  table.choice_key<bool>(at + "encoding", log.log.json, {{"console", false}, {"json", true}},
+                         "form of the lines");
+  table.choice_key<LogOptions::Time>(at + "timeEncoder", log.log.time, time_forms,
+                                     "form of the time; always UTC");
+  table.key(at + "service_name", log.service_name, "field service_name of every record");
+}
+
 void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key("scheduler.seeder_tti", engine.seeder_tti,
             "a complete torrent that nobody asks for is closed after this");
@@ -199,7 +268,6 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
                {"piece_request_min_timeout", "piece_request_timeout_per_mb", "piece_request_policy",
                 "endgame_threshold", "disable_endgame"},
                "requests are made rarest first, and elsewhere when a peer is silent (docs/swarm.md)");
-  accept_log(table, "scheduler.torrentlog");
   accept_log(table, "scheduler.log");
 }
 

@@ -25,6 +25,7 @@ void accept_retry(ConfigTable& table, const std::string& at);
 void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction);
 void accept_cleanup(ConfigTable& table, const std::string& at);
 void accept_listener(ConfigTable& table, const std::string& at);
+void add_torrent_log(ConfigTable& table, LogConfig& log);
 void accept_log(ConfigTable& table, const std::string& at);
 void add_castore(ConfigTable& table, CommonConfig& config);
 void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine);

@@ -24,6 +24,7 @@ void describe(ConfigTable& table, OriginConfig& config) {
             "checks");
   table.key("healthcheck.timeout", options.health.timeout, "how long a check may take");
   add_scheduler(table, options.scheduler);
+  add_torrent_log(table, config.torrent_log);
   add_peer_identity(table, config.peer_ids);
   add_common(table, config);
 
@@ -44,6 +45,9 @@ void describe(ConfigTable& table, OriginConfig& config) {
   accept_log(table, "backend_manager.log");
   accept_retry(table, "writeback");
   table.accept_open("auth", "backends that need credentials are not there yet");
+  table.reloadable({"scheduler.seeder_tti", "scheduler.leecher_tti", "scheduler.conn_tti",
+                    "scheduler.super_seeding", "scheduler.connstate", "scheduler.conn", "scheduler.dispatch",
+                    "cluster.static", "cluster.ttl", "castore.cache_cleanup", "castore.capacity"});
 }
 
 }  // namespace krakend::daemon

@@ -27,6 +27,9 @@ void describe(ConfigTable& table, ProxyConfig& config) {
   accept_listener(table, "server.listener");
   table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"},
                "prefetching is not there yet");
+  table.reloadable({"origin.hosts.static", "origin.hosts.ttl", "build_index.hosts.static",
+                    "build_index.hosts.ttl", "castore.cache_cleanup", "castore.capacity",
+                    "registry.upload_size_max", "registry.upload_ttl"});
 }
 
 }  // namespace krakend::daemon

@@ -25,6 +25,7 @@ void describe(ConfigTable& table, TrackerConfig& config) {
   table.accept("trackerserver", {"get_metainfo_limit"}, "has none in the reference either");
   accept_listener(table, "trackerserver.listener");
   table.accept_open("logging", "has none in the reference either");
+  table.reloadable({"trackerserver", "origin.hosts.static", "origin.hosts.ttl"});
 }
 
 }  // namespace krakend::daemon

@@ -9,8 +9,8 @@
 namespace krakend::daemon {
 namespace {
 
-/// Requests in progress get this long to finish after SIGTERM.
-constexpr Duration drain_grace = 10s;
+/// Descriptors that are not for HTTP connections: blobs, peers, the database, the log.
+constexpr size_t other_files = 512;
 
 http::ClientOptions client_options(const Options& options) {
   constexpr unsigned threads_of_one_role = 32;
@@ -33,12 +33,14 @@ std::string in_process(const io::Address& bound) {
 
 }  // namespace
 
-Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log)
+Daemon::Daemon(Options options, const Config& config, Plan plan, Backends backends, HostFacts host,
+               Logger log)
     : options_(std::move(options)),
       plan_(std::move(plan)),
       backend_configs_(std::move(backends)),
       host_(std::move(host)),
       log_(std::move(log)),
+      running_(config),
       clock_(io::make_system_clock(loop_)),
       random_(io::make_system_random()),
       net_(io::make_tcp_net(loop_, *clock_)),
@@ -51,6 +53,7 @@ Daemon::~Daemon() = default;
 
 int Daemon::run() {
   signals_ = std::make_unique<io::SignalWatch>(loop_, [this](int number) { on_signal(number); });
+  loop_.on_failure([this](const std::string& reason) { on_failure(reason); });
   loop_.post([this] { tasks_.spawn(start(), "start"); });
   loop_.run();
   signals_.reset();
@@ -71,6 +74,7 @@ Task<> Daemon::start() {
     const std::string role(to_string(listener.role));
     log_.role(role).info("listener {} {} {}", role, listener.name, listener.address);
   }
+  started_ = true;
   log_.info("ready");
   io::notify_service_manager("READY=1");
 }
@@ -86,7 +90,11 @@ void Daemon::start_statsd() {
 }
 
 Task<Result<void>> Daemon::start_roles() {
+  if (Result<void> opened = open_logs(); !opened) co_return opened;
   if (Result<void> opened = open_store(); !opened) co_return opened;
+  overload_ = std::make_unique<OverloadWatch>(OverloadWatch::Services{*clock_, *server_, metrics_}, log_);
+  background_.spawn_essential(overload_->run(), "overload watch");
+  use_limits();
   start_statsd();
   // Each role may need those before it.
   auto origin = co_await start_origin();
@@ -109,7 +117,7 @@ Result<void> Daemon::open_store() {
       std::make_unique<storage::Evictor>(storage::Evictor::Services{loop_, *clock_, *disk_, *store_},
                                          plan_.eviction, store_->places(), log_.module("storage"), metrics);
   store_->set_room_maker([this](uint64_t bytes) { return evictor_->free(bytes); });
-  background_.spawn(evictor_->run(), "eviction");
+  background_.spawn_essential(evictor_->run(), "eviction");
   background_.spawn(store_->drain_memory(*clock_, background_), "memory cache");
   return {};
 }
@@ -146,16 +154,11 @@ Result<uint16_t> Daemon::free_port(uint16_t wanted) {
 
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
+  const Metrics metrics = metrics_.role(std::string(to_string(role)));
+  role_servers_.push_back(std::make_unique<RoleServer>(*server_, metrics, access_logs_[role]));
   clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
-  return {loop_,
-          *clock_,
-          *random_,
-          *net_,
-          *disk_,
-          *server_,
-          *clients_.back(),
-          log,
-          metrics_.role(std::string(to_string(role)))};
+  return {loop_, *clock_, *random_, *net_, *disk_, *role_servers_.back(), *clients_.back(),
+          log,   metrics, this};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
@@ -220,7 +223,7 @@ Task<Result<void>> Daemon::start_origin() {
 
 Result<void> Daemon::start_build_index() {
   if (!plan_.build_index) return {};
-  if (plan_.build_index->origins.empty()) plan_.build_index->origins = {origin_address_};
+  fill_local_hosts(plan_);
   Result<void> opened = open_backends(build_index_backends_, backend_configs_.build_index);
   if (!opened) return opened;
   build_index_ = std::make_unique<build_index::BuildIndex>(services(Role::build_index), build_index_backends_,
@@ -234,7 +237,7 @@ Result<void> Daemon::start_build_index() {
 
 Result<void> Daemon::start_tracker() {
   if (!plan_.tracker) return {};
-  if (plan_.tracker->origins.empty()) plan_.tracker->origins = {origin_address_};
+  fill_local_hosts(plan_);
   tracker_ = std::make_unique<tracker::Tracker>(services(Role::tracker), *plan_.tracker);
   auto bound = tracker_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
@@ -245,8 +248,7 @@ Result<void> Daemon::start_tracker() {
 
 Result<void> Daemon::start_proxy() {
   if (!plan_.proxy) return {};
-  if (plan_.proxy->origins.empty()) plan_.proxy->origins = {origin_address_};
-  if (plan_.proxy->build_indexes.empty()) plan_.proxy->build_indexes = {build_index_address_};
+  fill_local_hosts(plan_);
   proxy_ = std::make_unique<proxy::Proxy>(services(Role::proxy), *store_, *plan_.proxy);
   auto bound = proxy_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
@@ -256,8 +258,7 @@ Result<void> Daemon::start_proxy() {
 
 Result<void> Daemon::start_agent() {
   if (!plan_.agent) return {};
-  if (plan_.agent->trackers.empty()) plan_.agent->trackers = {tracker_address_};
-  if (plan_.agent->build_indexes.empty()) plan_.agent->build_indexes = {build_index_address_};
+  fill_local_hosts(plan_);
   agent_ = std::make_unique<agent::Agent>(services(Role::agent), *store_, *plan_.agent);
   auto bound = agent_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
@@ -267,42 +268,67 @@ Result<void> Daemon::start_agent() {
   return {};
 }
 
-void Daemon::on_signal(int number) {
-  if (number == SIGHUP) {
-    log_.info("SIGHUP has no effect; restart to read the configuration again");
-    return;
+void Daemon::fill_local_hosts(Plan& plan) const {
+  const auto fill = [](cluster::HostsOptions& hosts, const std::string& local) {
+    if (hosts.empty() && !local.empty()) hosts = {local};
+  };
+  if (plan.build_index) fill(plan.build_index->origins, origin_address_);
+  if (plan.tracker) fill(plan.tracker->origins, origin_address_);
+  if (plan.proxy) fill(plan.proxy->origins, origin_address_);
+  if (plan.proxy) fill(plan.proxy->build_indexes, build_index_address_);
+  if (plan.agent) fill(plan.agent->trackers, tracker_address_);
+  if (plan.agent) fill(plan.agent->build_indexes, build_index_address_);
+}
+
+Result<void> Daemon::open_logs() {
+  std::map<std::string, LineLog> open;
+  try {
+    for (const auto& [role, access] : plan_.access_logs) {
+      if (access.path.empty()) continue;
+      LineLog& file = open[access.path];
+      if (!file) file = LineLog::open(access.path);
+      access_logs_[role] = {file, access.json, host_.host_name};
+    }
+    for (const auto& [role, torrents] : plan_.torrent_logs) {
+      const Logger log = Logger::create(torrents.log, "");
+      if (role == Role::agent) plan_.agent->torrent_log = log;
+      if (role == Role::agent) plan_.agent->torrent_log_fields = torrents.fields;
+      if (role == Role::origin) plan_.origin->torrent_log = log;
+      if (role == Role::origin) plan_.origin->torrent_log_fields = torrents.fields;
+    }
+  } catch (const std::exception& error) {
+    return fail(Errc::io, "{}; check its path", error.what());
   }
-  if (stopping_) std::_Exit(1);
-  log_.info("stopping on signal {}; a second one stops at once", number);
-  begin_stop();
+  return {};
 }
 
-void Daemon::begin_stop() {
-  if (stopping_) return;
-  stopping_ = true;
-  io::notify_service_manager("STOPPING=1");
-  tasks_.spawn(stop_roles(), "stop");
+/// The descriptors that are allowed bound what can be connected.
+uint64_t Daemon::affordable_connections() const {
+  const uint64_t files = io::open_files_max();
+  return files > 2 * other_files ? files - other_files : files / 2;
 }
 
-Task<> Daemon::stop_roles() {
-  co_await server_->stop(drain_grace);
-  co_await background_.stop();
-  if (agent_) co_await agent_->stop();
-  if (proxy_) co_await proxy_->stop();
-  if (tracker_) co_await tracker_->stop();
-  if (build_index_) co_await build_index_->stop();
-  if (origin_) co_await origin_->stop();
-  if (origin_database_) co_await origin_database_->stop();
-  loop_.post([this] { leave_when_idle(); });
-}
-
-void Daemon::leave_when_idle() {
-  if (tasks_.size() > 0) {
-    loop_.post([this] { leave_when_idle(); });
-    return;
+void Daemon::use_limits() {
+  LimitsConfig limits = plan_.limits;
+  const uint64_t affordable = affordable_connections();
+  if (affordable < limits.connections) {
+    log_.warn(
+        "{} open files are allowed: {} connections instead of limits.connections {}; raise LimitNOFILE "
+        "(ulimit -n) to {}",
+        io::open_files_max(), affordable, limits.connections, limits.connections + other_files);
+    limits.connections = affordable;
   }
-  if (exit_status_ == 0) log_.info("stopped");
-  loop_.stop();
+  overload_->set_memory_max(limits.memory_max);
+  server_->configure([limits](http::ListenOptions& options) {
+    options.max_connections = limits.connections;
+    options.max_connections_per_address = limits.connections_per_address;
+    options.max_requests = limits.requests;
+    options.max_uploads = limits.uploads;
+    options.max_head = limits.head_bytes;
+    options.head_timeout = limits.head_timeout;
+    options.idle_timeout = limits.idle_timeout;
+    options.body_timeout = limits.body_timeout;
+  });
 }
 
 }  // namespace krakend::daemon

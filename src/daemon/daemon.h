@@ -1,12 +1,17 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "daemon/overload.h"
 #include "daemon/plan.h"
+#include "daemon/role_server.h"
+#include "daemon/running_config.h"
 #include "daemon/statsd.h"
+#include "krakend/api/operations.h"
 #include "krakend/backend/backend.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
@@ -20,7 +25,7 @@ namespace krakend::daemon {
 
 /// The running process: builds everything once, from general to specific, starts the roles so that each finds
 /// those it depends on listening, and stops them in reverse. Owns all of it.
-class Daemon {
+class Daemon final : public api::Operations {
  public:
   struct Backends {
     /// SQLite file of the origin.
@@ -28,11 +33,16 @@ class Daemon {
     std::vector<BackendConfig> origin;
     std::vector<BackendConfig> build_index;
   };
-  Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log);
-  ~Daemon();
+  /// `config` is what the plan was made of.
+  Daemon(Options options, const Config& config, Plan plan, Backends backends, HostFacts host, Logger log);
+  ~Daemon() override;
 
-  /// Runs until a signal. Exit status: 0 after a clean stop, 1 when the start failed.
+  /// Runs until a signal. Exit status: 0 after a clean stop, 1 when the start failed or something ended
+  /// without which there is no use in going on.
   int run();
+
+  bool draining() const override { return stopping_; }
+  Task<http::Response> reload() override;
 
  private:
   struct Listener {
@@ -57,9 +67,21 @@ class Daemon {
   /// Kept until everything has started, so that a failed start says just what failed.
   void announce_listener(Role role, std::string_view name, const io::Address& address);
 
+  /// Hosts that stand nowhere are the roles of this process.
+  void fill_local_hosts(Plan& plan) const;
+  Result<void> open_logs();
+  void use_limits();
+  uint64_t affordable_connections() const;
+
+  // daemon_life.cpp
   void on_signal(int number);
+  Task<> reload_on_signal();
+  Task<Result<RunningConfig::Changes>> read_again();
+  void apply(Plan plan, const RunningConfig::Changes& changes);
+  void on_failure(const std::string& reason);
   void begin_stop();
   Task<> stop_roles();
+  Task<> drain();
   void leave_when_idle();
 
   Options options_;
@@ -69,7 +91,10 @@ class Daemon {
   Logger log_;
   std::vector<Listener> listeners_;
   int exit_status_ = 0;
+  bool started_ = false;
   bool stopping_ = false;
+  bool reloading_ = false;
+  RunningConfig running_;
   Metrics metrics_;
 
   io::Loop loop_;
@@ -78,6 +103,9 @@ class Daemon {
   std::unique_ptr<io::Net> net_;
   std::unique_ptr<io::Disk> disk_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<OverloadWatch> overload_;
+  std::map<Role, http::AccessLog> access_logs_;
+  std::vector<std::unique_ptr<RoleServer>> role_servers_;
   std::unique_ptr<storage::BlobStore> store_;
   std::unique_ptr<storage::Evictor> evictor_;
   std::vector<std::unique_ptr<StatsdReporter>> statsd_;

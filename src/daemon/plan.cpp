@@ -119,6 +119,73 @@ Result<void> choose_statsd(const Config& config, Plan& plan) {
   return {};
 }
 
+/// The process has one log: the most talkative role decides the level, the first that has a zap block the
+/// form.
+LogOptions choose_log(const Config& config) {
+  std::optional<LogOptions> form;
+  LogLevel level = LogLevel::error;
+  bool json = false;
+  for (Component* component : config.components()) {
+    const LogOptions& log = component->common().log;
+    level = std::min(level, log.level);
+    json = json || log.json;
+    if (!form && component->table.mentions("zap")) form = log;
+  }
+  LogOptions chosen = form.value_or(LogOptions{});
+  chosen.level = level;
+  chosen.json = json;
+  return chosen;
+}
+
+std::string access_log_path(const AccessLogConfig& access) {
+  if (!access.path.empty()) return access.path;
+  if (!access.nginx_path.empty()) return access.nginx_path;
+  return access.nginx_log_dir.empty() ? std::string() : access.nginx_log_dir + "/nginx-access.log";
+}
+
+/// Only for those whose file speaks of one.
+template <class C>
+void choose_torrent_log(const std::unique_ptr<ComponentOf<C>>& component, const Options& options,
+                        const HostFacts& host, Plan& plan) {
+  if (!component || component->settings.torrent_log.disabled) return;
+  if (!component->table.mentions("scheduler.torrentlog")) return;
+  const LogConfig& config = component->settings.torrent_log;
+  Plan::TorrentLog& log = plan.torrent_logs[component->role];
+  log.log = config.log;
+  log.log.outputs = {config.path};
+  log.log.role_key = log.log.module_key = "";
+  log.fields = {{"cluster", json_text(options.cluster)},
+                {"hostname", json_text(host.host_name)},
+                {"zone", json_text(options.zone)}};
+  if (!config.service_name.empty()) log.fields.push_back({"service_name", json_text(config.service_name)});
+}
+
+/// What holds for the process as a whole.
+void choose_process(const Config& config, Plan& plan) {
+  plan.log = choose_log(config);
+  bool first = true;
+  const auto largest = [&first](auto& chosen, const auto& wanted) {
+    chosen = first ? wanted : std::max(chosen, wanted);
+  };
+  for (Component* component : config.components()) {
+    const CommonConfig& common = component->common();
+    plan.access_logs[component->role] = {access_log_path(common.access_log), common.access_log.json};
+    largest(plan.drain_delay, common.drain_delay);
+    largest(plan.drain_timeout, common.drain_timeout);
+    LimitsConfig& limits = plan.limits;
+    largest(limits.connections, common.limits.connections);
+    largest(limits.connections_per_address, common.limits.connections_per_address);
+    largest(limits.requests, common.limits.requests);
+    largest(limits.uploads, common.limits.uploads);
+    largest(limits.head_bytes, common.limits.head_bytes);
+    largest(limits.head_timeout, common.limits.head_timeout);
+    largest(limits.idle_timeout, common.limits.idle_timeout);
+    largest(limits.body_timeout, common.limits.body_timeout);
+    largest(limits.memory_max, common.limits.memory_max);
+    first = false;
+  }
+}
+
 void plan_origin(const Options& options, const Config& config, Plan& plan, io::Random& random) {
   PortPicker ports(plan);
   origin::OriginOptions& origin = plan.origin.emplace(config.origin->settings.options);
@@ -210,6 +277,9 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   if (Result<void> chosen = choose_store(config, plan); !chosen) return propagate(chosen);
 
   choose_eviction(config, plan);
+  choose_process(config, plan);
+  choose_torrent_log(config.agent, options, host, plan);
+  choose_torrent_log(config.origin, options, host, plan);
   if (Result<void> chosen = choose_statsd(config, plan); !chosen) return propagate(chosen);
 
   PortPicker ports(plan);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,20 @@ struct Plan {
     std::string prefix;
   };
   std::vector<Statsd> statsd;
+  LogOptions log;
+  struct Access {
+    std::string path;  ///< empty: none
+    bool json = false;
+  };
+  std::map<Role, Access> access_logs;
+  struct TorrentLog {
+    LogOptions log;
+    std::vector<LogField> fields;  ///< of every record
+  };
+  std::map<Role, TorrentLog> torrent_logs;
+  LimitsConfig limits;
+  Duration drain_delay{0};
+  Duration drain_timeout = 10s;
   /// hashring.membership_wait_timeout, .membership_wait_interval
   Duration membership_wait_timeout = 1min;
   Duration membership_wait_interval = 500ms;

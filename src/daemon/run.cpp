@@ -29,17 +29,6 @@ int complain(const Error& error, int status) {
   return status;
 }
 
-/// The process has one log: the most talkative role decides the level.
-LogOptions log_options(const Config& config) {
-  LogOptions log;
-  log.level = LogLevel::error;
-  for (Component* component : config.components()) {
-    log.level = std::min(log.level, component->common().log_level);
-    log.json = log.json || component->common().log_json;
-  }
-  return log;
-}
-
 void log_unused(const Config& config, const Logger& log) {
   for (Component* component : config.components()) {
     const Logger role = log.role(std::string(to_string(component->role))).module("config");
@@ -66,6 +55,20 @@ Daemon::Backends backends_of(const Config& config) {
   return backends;
 }
 
+/// Where the log files are to lie.
+Result<void> make_log_folders(const Plan& plan, io::Disk& disk) {
+  std::vector<std::string> files = plan.log.outputs;
+  for (const auto& [role, access] : plan.access_logs) files.push_back(access.path);
+  for (const auto& [role, torrents] : plan.torrent_logs)
+    files.insert(files.end(), torrents.log.outputs.begin(), torrents.log.outputs.end());
+  for (const std::string& file : files) {
+    if (!file.starts_with('/')) continue;
+    if (auto made = disk.make_dirs(io::parent_path(file)); !made)
+      return fail(made.error().code, "log file {}: {}", file, made.error().message);
+  }
+  return {};
+}
+
 int run_with(const Options& options) {
   const std::unique_ptr<io::Disk> disk = io::make_posix_disk();
   const std::unique_ptr<io::Random> random = io::make_system_random();
@@ -78,9 +81,11 @@ int run_with(const Options& options) {
     fmt::print("{}", print_config(options, *config, *plan));
     return 0;
   }
-  const Logger log = Logger::create(log_options(*config), "krakend");
+  if (auto made = make_log_folders(*plan, *disk); !made) return complain(made.error(), cannot_run);
+  const Logger log = Logger::create(plan->log, "krakend");
   log_unused(*config, log);
-  Daemon daemon(options, std::move(*plan), backends_of(*config), host, log);
+  const Daemon::Backends backends = backends_of(*config);
+  Daemon daemon(options, std::move(*config), std::move(*plan), backends, host, log);
   return daemon.run();
 }
 

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
+#include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 #include <functional>
 
 #include "http/client_call.h"
 #include "http/client_pool.h"
 #include "http/field.h"
+#include "krakend/core/trace.h"
 #include "krakend/io/workers.h"
 
 namespace krakend::http {
@@ -35,11 +38,15 @@ Result<void> check(const ClientRequest& request) {
 
 class HttplibClient final : public Client {
  public:
-  HttplibClient(io::Loop& loop, io::Clock& clock, ClientOptions options)
-      : loop_(loop), clock_(clock), pool_(options.max_idle_per_host), workers_(options.max_threads) {}
+  HttplibClient(io::Clock& clock, ClientOptions options)
+      : clock_(clock), pool_(options.max_idle_per_host), workers_(options.max_threads) {}
 
   Task<Result<ClientResponse>> send(ClientRequest request) override {
     if (auto checked = check(request); !checked) co_return propagate(checked);
+    if (const TracePtr& trace = current_trace()) {
+      request.headers.set("traceparent", trace->traceparent());
+      if (!trace->state.empty()) request.headers.set("tracestate", trace->state);
+    }
     ClientCall call(request, clock_);
     const auto timer = clock_.after(request.total_timeout, [&call] { call.cut(ClientCall::Cut::late); });
     Result<ClientResponse> response = fail(Errc::internal, "not run");
@@ -60,7 +67,7 @@ class HttplibClient final : public Client {
       const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
       workers_.submit([this, &call, &request, &response, shared] {
         response = perform(call, request);
-        loop_.post([shared] { std::move (*shared)(); });
+        asio::post(asio::get_associated_executor(*shared), [shared] { std::move (*shared)(); });
       });
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate, asio::use_awaitable);
@@ -90,7 +97,6 @@ class HttplibClient final : public Client {
     });
   }
 
-  io::Loop& loop_;
   io::Clock& clock_;
   ClientPool pool_;
   bool sweep_scheduled_ = false;
@@ -100,8 +106,8 @@ class HttplibClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> make_client(io::Loop& loop, io::Clock& clock, ClientOptions options) {
-  return std::make_unique<HttplibClient>(loop, clock, options);
+std::unique_ptr<Client> make_client(io::Loop& /*loop*/, io::Clock& clock, ClientOptions options) {
+  return std::make_unique<HttplibClient>(clock, options);
 }
 
 Error status_error(const ClientRequest& request, const ClientResponse& response) {

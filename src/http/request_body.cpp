@@ -41,6 +41,7 @@ Task<Result<uint64_t>> ConnectionBody::read_to(io::ByteSink& sink, uint64_t limi
     finished_ = true;
   else
     broken_ = true;
+  timed_out_ = !read && read.error().code == Errc::timeout;
   co_return read;
 }
 

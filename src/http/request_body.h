@@ -22,6 +22,8 @@ class ConnectionBody final : public RequestBody {
 
   std::optional<uint64_t> length() const override;
   Task<Result<uint64_t>> read_to(io::ByteSink& sink, uint64_t limit) override;
+  /// The client was silent for too long.
+  bool timed_out() const { return timed_out_; }
   /// Reads away what the handler left. False: the connection cannot be used any more.
   Task<bool> drain();
 
@@ -42,6 +44,7 @@ class ConnectionBody final : public RequestBody {
   uint64_t left_;  ///< bytes not read yet, of a sized body
   bool finished_ = false;
   bool broken_ = false;
+  bool timed_out_ = false;
 };
 
 }  // namespace krakend::http

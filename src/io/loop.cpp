@@ -1,5 +1,6 @@
 #include "krakend/io/loop.h"
 
+#include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <thread>
 
+#include "krakend/core/trace.h"
 #include "krakend/io/workers.h"
 
 namespace krakend::io {
@@ -27,6 +29,7 @@ struct Loop::Impl {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work;
   std::atomic<std::thread::id> thread;
+  std::function<void(const std::string&)> told_of_failures;
   std::unique_ptr<Workers> pool;  // last: its jobs post to the context
 };
 
@@ -58,6 +61,14 @@ bool Loop::on_loop_thread() const {
   return impl_->thread.load() == std::this_thread::get_id();
 }
 
+void Loop::fail(const std::string& reason) {
+  if (impl_->told_of_failures) impl_->told_of_failures(reason);
+}
+
+void Loop::on_failure(std::function<void(const std::string&)> told) {
+  impl_->told_of_failures = std::move(told);
+}
+
 asio::any_io_executor Loop::executor() const {
   return impl_->context.get_executor();
 }
@@ -77,9 +88,13 @@ Task<> Loop::run_elsewhere(Workers* workers, std::function<void()> job) {
   // run.
   const auto initiate = [this, workers](auto handler, std::function<void()> work) {
     const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    auto run = [this, work = std::move(work), shared] {
-      work();
-      asio::post(impl_->context, [shared] { std::move (*shared)(); });
+    auto run = [work = std::move(work), shared, trace = current_trace()] {
+      {
+        const TraceScope scope(trace);
+        work();
+      }
+      // On the task's own executor, which may carry the trace.
+      asio::post(asio::get_associated_executor(*shared), [shared] { std::move (*shared)(); });
     };
     if (workers != nullptr)
       workers->submit(std::move(run));

@@ -4,6 +4,7 @@
 #include "krakend/p2p/engine.h"
 #include "p2p/bandwidth.h"
 #include "p2p/request_budget.h"
+#include "p2p/torrent_log.h"
 #include "p2p/upload_turns.h"
 
 namespace krakend::p2p {
@@ -47,7 +48,9 @@ struct Context {
   Bandwidth egress;
   Bandwidth ingress;
   UploadTurns turns;
+  bool draining = false;  ///< Engine::drain()
   Logger log;
+  TorrentLog torrent_log;
   io::TaskGroup tasks;
 };
 using ContextPtr = std::shared_ptr<Context>;

@@ -14,6 +14,10 @@ void Engine::configure(EngineOptions options) {
   impl_->context->configure(options);
 }
 
+void Engine::log_torrents(Logger log, std::vector<LogField> constant) {
+  impl_->context->torrent_log = TorrentLog(std::move(log), std::move(constant));
+}
+
 void Engine::on_miss(Miss miss) {
   impl_->miss = std::move(miss);
 }
@@ -27,12 +31,13 @@ Result<io::Address> Engine::start() {
   self.port = impl_->listener->local().port;
   // The id follows the address (addr_hash) unless the caller has chosen one.
   if (self.peer_id == PeerId{} || picked) self.peer_id = addr_hash_peer_id(self.ip, self.port);
+  impl_->context->torrent_log.set_peer_id(self.peer_id);
   impl_->context->store.add_eviction_guard([weak = std::weak_ptr(impl_)](const Digest& digest) {
     const auto impl = weak.lock();
     return !impl || impl->let_go(digest);
   });
-  impl_->context->tasks.spawn(impl_->accept_loop(impl_), "peer listener");
-  impl_->context->tasks.spawn(impl_->sweep_loop(impl_), "torrent sweep");
+  impl_->context->tasks.spawn_essential(impl_->accept_loop(impl_), "peer listener");
+  impl_->context->tasks.spawn_essential(impl_->sweep_loop(impl_), "torrent sweep");
   return impl_->listener->local();
 }
 
@@ -40,11 +45,22 @@ const EngineSelf& Engine::self() const {
   return impl_->context->self;
 }
 
+void Engine::drain() {
+  impl_->context->draining = true;
+  if (impl_->listener) impl_->listener->close();
+}
+
+Task<> Engine::drained(Duration limit) {
+  const auto impl = impl_;
+  co_await impl->context->turns.wait_idle(limit);
+}
+
 Task<> Engine::stop() {
   const auto impl = impl_;
   impl->stopped = true;
   if (impl->listener) impl->listener->close();
   for (const auto& [digest, torrent] : impl->torrents) {
+    torrent->log_leechers();
     torrent->fail_with(Error{Errc::cancelled, "shutting down"});
   }
   co_await impl->context->tasks.stop();

@@ -70,8 +70,13 @@ Task<> Engine::Impl::sweep_loop(std::shared_ptr<Impl> self) {
     std::erase_if(self->torrents, [&](const auto& item) {
       const auto& torrent = *item.second;
       if (torrent.failed()) return true;
-      return torrent.complete() && torrent.idle() &&
-             now - torrent.last_used() > self->context->options.seeder_tti;
+      const bool over = torrent.complete() && torrent.idle() &&
+                        now - torrent.last_used() > self->context->options.seeder_tti;
+      if (over) {
+        self->context->torrent_log.timed_out(true, torrent.info());
+        torrent.log_leechers();
+      }
+      return over;
     });
   }
 }

@@ -115,6 +115,8 @@ void Torrent::start() {
 void Torrent::fail_with(Error why) {
   if (failure_) return;
   failure_ = std::move(why);
+  if (partial_ && !complete_ && failure_->code != Errc::cancelled)
+    context_->torrent_log.failed(ns_, *info_, failure_->message);
   requests_.clear();
   settle_budget();
   for (const auto& [id, connection] : peers_) connection->close();
@@ -242,7 +244,15 @@ Task<> Torrent::finish() {
   }
 }
 
+TorrentLog::Tally& Torrent::tally(const PeerId& peer) {
+  const auto known = tallies_.find(peer);
+  if (known != tallies_.end()) return known->second;
+  return tallies_[tallies_.size() < max_tallies ? peer : PeerId{}];
+}
+
 void Torrent::log_finished() const {
+  context_->torrent_log.succeeded(ns_, *info_, to_seconds(finished_ - started_));
+  context_->torrent_log.seeders(*info_, tallies_);
   std::string sources;
   for (const auto& [address, bytes] : by_address_) sources += fmt::format(" {}={}", address, bytes);
   context_->log.info(

@@ -63,6 +63,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Nobody reads it, and no peer lacks any of it.
   bool wanted_by_nobody() const;
   TorrentStatus status() const;
+  /// At its end: whom it gave pieces, for the torrent log.
+  void log_leechers() const { context_->torrent_log.leechers(*info_, tallies_); }
   /// Closes connections over which nothing useful moved for `conn_tti`.
   void close_idle_connections(TimePoint now);
   /// An origin shows more to peers that get nowhere. Called every second.
@@ -177,6 +179,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   uint64_t sent_ = 0;
   uint64_t retries_ = 0;  ///< requests that had to be made again
   uint32_t resumed_pieces_ = 0;
+  /// For the torrent log; peers beyond that many are not counted.
+  static constexpr size_t max_tallies = 10'000;
+  TorrentLog::Tally& tally(const PeerId& peer);
+  TorrentLog::Tallies tallies_;
   std::map<std::string, uint64_t> by_address_;  ///< bytes received, for the log line
 };
 using TorrentPtr = std::shared_ptr<Torrent>;

@@ -75,6 +75,7 @@ Task<Result<void>> Torrent::handle(ConnectionPtr connection, Message message) {
 }
 
 Result<void> Torrent::on_request(Connection& connection, const PieceRequest& request) {
+  ++tally(connection.id()).requests_received;
   const auto refuse = [&](std::string text) { connection.send(PieceError{request.index, std::move(text)}); };
   if (request.index >= info_->piece_count()) {
     refuse(fmt::format("invalid piece index {}: num pieces = {}", request.index, info_->piece_count()));
@@ -82,6 +83,8 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     refuse("reading / writing chunk of piece not supported");
   } else if (!have_.test(request.index)) {
     refuse("piece not complete");
+  } else if (context_->draining) {
+    refuse("shutting down");
   } else if (!connection.send_piece(request.index, context_->clock.now())) {
     refuse("too many requests");
   }
@@ -135,6 +138,7 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   connection->snubbed = false;
   if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, index);
   auto drained = co_await drain(connection->stream(), payload.length);
+  ++tally(connection->id()).duplicate_pieces;
   requests_.erase(connection->id(), index);
   request_more();
   co_return drained;
@@ -203,6 +207,7 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
   picker_.mark_have(index);
   while (have_.test(prefix_)) ++prefix_;
   connection.received += size;
+  ++tally(connection.id()).good_pieces;
   connection.snubbed = false;
   connection.last_useful = now;
   connection.times.arrived(now);

@@ -80,6 +80,7 @@ Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
   if (done) co_return;
   self->context_->log.debug("digest={} peer={} not connected: {}", self->info_->digest().str(), address.str(),
                             done.error().message);
+  self->context_->torrent_log.connection(true, *self->info_, peer.peer_id, done.error().message);
   const auto now = self->context_->clock.now();
   if (done.error().code == Errc::protocol)
     self->backoff_.fault(peer.peer_id, now);
@@ -126,6 +127,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   const auto now = context_->clock.now();
   const auto refuse = [&](std::string_view why) {
     context_->log.debug("digest={} peer={} refused: {}", info_->digest().str(), stream->peer().str(), why);
+    context_->torrent_log.connection(false, *info_, peer.peer_id, why);
   };
   if (failure_) co_return refuse("torrent has ended");
   if (peer.info_hash != info_->info_hash()) co_return refuse("cut into other pieces than ours");
@@ -163,6 +165,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
 void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener) {
   const auto self = shared_from_this();
   const auto now = context_->clock.now();
+  context_->torrent_log.connection(opener, *info_, peer.peer_id, {});
   picker_.add_peer(peer.have);
   auto connection =
       std::make_shared<Connection>(context_->loop, std::move(stream), std::move(peer), origin, opener, now);
@@ -173,6 +176,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     const auto sender = weak.lock();
     self->sent_ += self->info_->piece_size(index);
     if (!sender) return;
+    ++self->tally(sender->id()).pieces_sent;
     sender->last_useful = self->context_->clock.now();
     sender->last_taken = sender->last_useful;
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
@@ -211,6 +215,7 @@ Task<> Torrent::watch_loop(std::shared_ptr<Torrent> self) {
     }
     self->request_more();
     if (now - self->last_piece_ > self->context_->options.leecher_tti) {
+      self->context_->torrent_log.timed_out(false, *self->info_);
       self->fail_with(
           Error{Errc::timeout, fmt::format("blob {}: no piece for {:.0f} s", self->info_->digest().str(),
                                            to_seconds(self->context_->options.leecher_tti))});

@@ -87,6 +87,7 @@ void Torrent::send_request(Connection& connection, PieceIndex piece) {
   requests_.add(connection.id(), piece, now);
   picker_.mark_requested(piece);
   settle_budget();
+  ++tally(connection.id()).requests_sent;
   connection.send(PieceRequest{piece, 0, static_cast<uint32_t>(info_->piece_size(piece))});
 }
 

@@ -1,5 +1,6 @@
 #include "p2p/upload_turns.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace krakend::p2p {
@@ -12,6 +13,12 @@ bool UploadTurns::room() const {
 void UploadTurns::end(TimePoint began) {
   running_.erase(running_.find(began));
   changed_.notify_all();
+}
+
+Task<> UploadTurns::wait_idle(Duration limit) {
+  const TimePoint deadline = clock_.now() + limit;
+  while ((!running_.empty() || !waiting_.empty()) && clock_.now() < deadline)
+    co_await changed_.wait_for(clock_, std::min(look_again, deadline - clock_.now()));
 }
 
 Task<UploadTurns::Turn> UploadTurns::take(TimePoint asked) {

@@ -37,6 +37,8 @@ class UploadTurns {
   };
   /// Waits for the turn of a request that came at `asked`.
   Task<Turn> take(TimePoint asked);
+  /// Until nobody has a turn or waits for one, at most for `limit`.
+  Task<> wait_idle(Duration limit);
 
  private:
   bool room() const;

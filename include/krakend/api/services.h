@@ -12,6 +12,8 @@
 
 namespace krakend::api {
 
+class Operations;
+
 /// What every role gets from the composition root. Only role constructors take the bundle; classes below them
 /// take just what they use. All of it outlives the role. `client`, `log` and `metrics` are the role's own.
 struct Services {
@@ -24,6 +26,8 @@ struct Services {
   http::Client& client;
   Logger log;
   Metrics metrics = {};
+  /// Of the process; null where there is none.
+  Operations* operations = nullptr;
 };
 
 }  // namespace krakend::api

@@ -43,7 +43,8 @@ struct ClientResponse {
 };
 
 /// HTTP/1.1 client with kept-alive connections. Any HTTP answer is a success here, whatever its status; errors are
-/// network, timeout, too_large, or those of the sink. Redirects are not followed. Loop thread.
+/// network, timeout, too_large, or those of the sink. Redirects are not followed. A request made on behalf of one
+/// that has a trace passes it on. Loop thread.
 class Client {
  public:
   virtual ~Client() = default;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "krakend/core/log.h"
+#include "krakend/core/metrics.h"
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
 #include "krakend/http/message.h"
@@ -46,6 +47,13 @@ class Router {
   WrongMethod wrong_method_;
 };
 
+/// A line for each request that is served, but not for health and readiness.
+struct AccessLog {
+  LineLog log;        ///< a default-made one: none
+  bool json = false;  ///< as the reference's nginx has it; otherwise nginx' "combined"
+  std::string host;   ///< of this machine
+};
+
 struct ListenOptions {
   std::string name;  ///< in logs: "registry", "api"
   io::Address address;
@@ -57,8 +65,32 @@ struct ListenOptions {
   Duration idle_timeout = 75s;
   /// A body in either direction that makes no progress for this long ends the connection.
   Duration body_timeout = 60s;
-  /// Connections of this listener at once; beyond: 503 and close.
+  /// Connections of this listener at once; beyond: 503 and close, unless health is asked for.
   size_t max_connections = 20'000;
+  /// Of them, those of one client address: no client can have them all.
+  size_t max_connections_per_address = 10'000;
+  /// Requests of this listener at once; beyond: 503 with Retry-After. Those that begin something, as pulls do, get
+  /// three quarters of them, so that what runs can go on.
+  size_t max_requests = 8192;
+  /// Of them, those that bring a body of more than 64 KiB or of unknown length.
+  size_t max_uploads = 4096;
+  /// Begin of paths whose GET goes on with something.
+  std::vector<std::string> running;
+  Metrics metrics = {};
+  AccessLog access_log = {};
+};
+
+/// The limits of a listener that http_limits_total counts.
+enum class Limit {
+  connections,
+  connections_per_address,
+  requests,
+  uploads,
+  overload,
+  head_bytes,
+  head_timeout,
+  idle_timeout,
+  body_timeout,
 };
 
 /// HTTP/1.1 server. Handlers run as tasks on the loop thread; bodies move without holding a thread. A plain
@@ -68,6 +100,10 @@ class Server {
   virtual ~Server() = default;
   /// Starts to listen and serve. Returns the bound address (port 0 picks one).
   virtual Result<io::Address> listen(ListenOptions options, Router router) = 0;
+  /// Changes the options of all listeners, those that come later too. What concerns the socket itself stays.
+  virtual void configure(std::function<void(ListenOptions&)> change) = 0;
+  /// While the process has too much to do, requests that begin something are answered 503.
+  virtual void overload(bool now) = 0;
   /// Stops accepting, lets requests in progress finish for at most `grace`, then cuts them.
   virtual Task<> stop(Duration grace) = 0;
 };

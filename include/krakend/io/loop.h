@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -37,6 +38,10 @@ class Loop {
   /// Any thread: runs `fn` on the loop thread soon, never inside this call.
   void post(std::function<void()> fn);
   bool on_loop_thread() const;
+
+  /// Something has ended without which the process is of no use. Goes to whoever asked with on_failure().
+  void fail(const std::string& reason);
+  void on_failure(std::function<void(const std::string&)> told);
 
   /// Runs `fn` on the pool and resumes on the loop thread with its value. `fn` must not throw, and must not
   /// touch domain state that the loop thread may use meanwhile. It runs to its end even when the task is

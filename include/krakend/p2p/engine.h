@@ -125,12 +125,18 @@ class Engine {
   /// comes again. Before start().
   using Miss = std::function<void(const std::string& ns, const Digest& digest)>;
   void on_miss(Miss miss);
+  /// Where the torrent log goes (contract p2p §14), with `constant` in every record. Before start().
+  void log_torrents(Logger log, std::vector<LogField> constant);
   /// Other options from now on, for running torrents too.
   void configure(EngineOptions options);
   /// Starts the P2P listener. Returns the bound address.
   Result<io::Address> start();
   /// Announced identity; the port is known after start().
   const EngineSelf& self() const;
+  /// Takes no more peers and no more requests; what was asked for is still sent, and own downloads go on.
+  void drain();
+  /// After drain(): until everything that was asked for is sent, at most for `limit`.
+  Task<> drained(Duration limit);
   /// Closes everything; readers fail with cancelled. Partial blobs are kept.
   Task<> stop();
 

@@ -75,6 +75,8 @@ class Evictor {
 
   /// Until it is cancelled.
   Task<> run();
+  /// Other rules from now on.
+  void configure(const EvictionOptions& options) { options_ = options; }
 
   struct Report {
     uint64_t blobs = 0;
@@ -107,7 +109,7 @@ class Evictor {
   void tell(const char* why, const Report& report) const;
 
   Services services_;
-  const EvictionOptions options_;
+  EvictionOptions options_;
   const std::vector<EvictionPlace> places_;
   Logger log_;
   Counter evicted_;

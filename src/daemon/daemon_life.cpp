@@ -1,0 +1,144 @@
+#include <csignal>
+#include <cstdlib>
+#include <variant>
+
+#include "daemon/daemon.h"
+
+namespace krakend::daemon {
+namespace {
+
+/// What a reload has read.
+struct Wanted {
+  Config config;
+  Plan plan;
+};
+
+/// Reads the files as at start. Pool.
+Result<Wanted> read_wanted(const Options& options, const HostFacts& host, io::Disk& disk) {
+  Result<Config> config = load_config(options, disk);
+  if (!config) return propagate(config);
+  const std::unique_ptr<io::Random> random = io::make_system_random();
+  Result<Plan> plan = make_plan(options, *config, host, *random);
+  if (!plan) return propagate(plan);
+  return Wanted{std::move(*config), std::move(*plan)};
+}
+
+/// An origin must not drop out of its own ring.
+Result<void> check_ring(const Plan& running, const Plan& wanted) {
+  if (!running.origin || !wanted.origin) return {};
+  const std::vector<std::string>& members = wanted.origin->cluster.fixed;
+  const std::string& self = running.origin->self;
+  if (members.empty() || std::find(members.begin(), members.end(), self) != members.end()) return {};
+  return fail(Errc::invalid_argument, "cluster.static lacks this origin, {}; add it", self);
+}
+
+}  // namespace
+
+void Daemon::on_signal(int number) {
+  if (number == SIGHUP) {
+    tasks_.spawn(reload_on_signal(), "reload");
+    return;
+  }
+  if (stopping_) std::_Exit(1);
+  log_.info("stopping on signal {}; a second one stops at once", number);
+  begin_stop();
+}
+
+void Daemon::on_failure(const std::string& reason) {
+  if (stopping_) return;
+  log_.error("{}: the process ends", reason);
+  exit_status_ = 1;
+  begin_stop();
+}
+
+Task<Result<RunningConfig::Changes>> Daemon::read_again() {
+  if (!started_ || stopping_) co_return fail(Errc::unavailable, "the process is starting or stopping");
+  if (reloading_) co_return fail(Errc::unavailable, "a reload is under way");
+  if (!options_.config_file && !options_.secrets_file)
+    co_return fail(Errc::invalid_argument,
+                   "the process was started without --config: there is nothing to read");
+  reloading_ = true;
+  auto wanted = co_await loop_.offload([this] { return read_wanted(options_, host_, *disk_); });
+  reloading_ = false;
+  if (!wanted) co_return propagate(wanted);
+  if (auto checked = check_ring(plan_, wanted->plan); !checked) co_return propagate(checked);
+  const RunningConfig::Changes changes = running_.adopt(wanted->config);
+  if (!changes.live.empty()) apply(std::move(wanted->plan), changes);
+  co_return changes;
+}
+
+/// Takes over what may change while the process runs; the rest of the plan stays as it is.
+void Daemon::apply(Plan plan, const RunningConfig::Changes& changes) {
+  fill_local_hosts(plan);
+  log_.set_level(plan.log.level);
+  plan_.limits = plan.limits;
+  plan_.drain_delay = plan.drain_delay;
+  plan_.drain_timeout = plan.drain_timeout;
+  use_limits();
+  if (evictor_) evictor_->configure(plan.eviction);
+  if (origin_ && changes.touches(Role::origin)) origin_->configure(*plan.origin);
+  if (build_index_ && changes.touches(Role::build_index)) build_index_->configure(*plan.build_index);
+  if (tracker_ && changes.touches(Role::tracker)) tracker_->configure(*plan.tracker);
+  if (proxy_ && changes.touches(Role::proxy)) proxy_->configure(*plan.proxy);
+  if (agent_ && changes.touches(Role::agent)) agent_->configure(*plan.agent);
+}
+
+Task<http::Response> Daemon::reload() {
+  const auto changes = co_await read_again();
+  if (!changes) {
+    log_.error("not reloaded, everything stays as it was: {}", changes.error().message);
+    const int status = changes.error().code == Errc::unavailable ? 503 : 400;
+    co_return http::text_response(status, changes.error().message + "\n");
+  }
+  log_.info("reloaded: changed: {}", RunningConfig::Changes::text(changes->live));
+  if (!changes->needs_restart.empty())
+    log_.warn("reloaded: a restart is needed for: {}", RunningConfig::Changes::text(changes->needs_restart));
+  co_return http::json_response(200, changes->json());
+}
+
+Task<> Daemon::reload_on_signal() {
+  (void)co_await reload();  // the log tells
+}
+
+void Daemon::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  io::notify_service_manager("STOPPING=1");
+  tasks_.spawn(stop_roles(), "stop");
+}
+
+/// Not ready at once; then no new connections; what runs may finish.
+Task<> Daemon::drain() {
+  if (started_ && exit_status_ == 0 && plan_.drain_delay > Duration::zero())
+    co_await clock_->sleep(plan_.drain_delay);
+  const TimePoint deadline = clock_->now() + plan_.drain_timeout;
+  if (agent_) agent_->drain();
+  if (origin_) origin_->drain();
+  co_await server_->stop(plan_.drain_timeout);
+  const auto left = [&] { return std::max(deadline - clock_->now(), Duration::zero()); };
+  if (agent_) co_await agent_->drained(left());
+  if (origin_) co_await origin_->drained(left());
+}
+
+Task<> Daemon::stop_roles() {
+  co_await drain();
+  co_await background_.stop();
+  if (agent_) co_await agent_->stop();
+  if (proxy_) co_await proxy_->stop();
+  if (tracker_) co_await tracker_->stop();
+  if (build_index_) co_await build_index_->stop();
+  if (origin_) co_await origin_->stop();
+  if (origin_database_) co_await origin_database_->stop();
+  loop_.post([this] { leave_when_idle(); });
+}
+
+void Daemon::leave_when_idle() {
+  if (tasks_.size() > 0) {
+    loop_.post([this] { leave_when_idle(); });
+    return;
+  }
+  if (exit_status_ == 0) log_.info("stopped");
+  loop_.stop();
+}
+
+}  // namespace krakend::daemon
