@@ -45,7 +45,7 @@ def test_a_trace_is_in_every_line_of_a_pull_over_all_hops(tmp_path):
     metainfo = herd_process.wait_for(r"DEBUG .*GET /namespace/.*/metainfo 200 trace_id=" + TRACE, count=1)
     spans = {re.search(r"span_id=(\w+)", line)[1] for line in metainfo}
     assert "b7ad6b7169203331" not in spans
-    herd_process.wait_for(r"DEBUG .*/internal/blobs/.*/metainfo.* trace_id=" + TRACE)
+    herd_process.wait_for(r"DEBUG .*GET /internal/namespace/.*/metainfo 200 trace_id=" + TRACE)
     other = cluster.push_blob(herd_process, os.urandom(1000))
     get_blob(agent, other)
     line = agent.wait_for("download complete digest=" + other)[0]
@@ -54,21 +54,29 @@ def test_a_trace_is_in_every_line_of_a_pull_over_all_hops(tmp_path):
     herd_process.stop()
 
 
-def test_zap_decides_the_form_and_the_place_of_the_log(tmp_path, herd):  # noqa: F811
+def test_zap_decides_the_form_and_the_place_of_the_log(tmp_path):
     path = tmp_path / "log" / "agent.log"
-    agent = start_agent(tmp_path, herd, f"""
+    config = tmp_path / "tracker.yaml"
+    config.write_text(f"""
 zap:
   level: info
   encoding: json
-  outputPaths: [stderr, {path}]
+  outputPaths: [stdout, {path}]
   encoderConfig: {{messageKey: msg, timeKey: when, timeEncoder: epoch, levelEncoder: lowercase}}
   initialFields: {{team: registry, nested: {{a: 1}}}}
-""".replace("stderr, ", "stderr, "))
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    last = lines[-1]
+""")
+    process = subprocess.Popen([cluster.KRAKEND, "--role=tracker", "--port=0", f"--listen-address={HOST}",
+                                f"--config={config}", f"--data-dir={tmp_path}/data"], stdout=subprocess.PIPE, text=True)
+    said = []
+    while not said or json.loads(said[-1])["msg"] != "ready":
+        said.append(process.stdout.readline())
+    process.terminate()
+    said += process.stdout.readlines()
+    assert process.wait(20) == 0
+    assert path.read_text() == "".join(said)
+    last = json.loads(next(line for line in said if '"ready"' in line))
     assert last["msg"] == "ready" and last["level"] == "info" and last["team"] == "registry"
     assert last["nested"] == {"a": 1} and abs(last["when"] - time.time()) < 60
-    agent.stop()
 
 
 def test_the_torrent_log_is_the_reference_s(tmp_path, herd):  # noqa: F811
