@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import operations_bench
 import origin_bench
 import registry_bench
 import rig
@@ -209,6 +210,7 @@ BENCHES = {"warm-get": Bench.warm_get, "cold-pull": Bench.cold_pull, "four-agent
            "idle-connections": registry_bench.idle_connections,
            "origin-upload": origin_bench.origin_upload, "small-uploads": origin_bench.small_uploads,
            "metainfo": origin_bench.metainfo, "open-store": origin_bench.open_store,
+           "start": operations_bench.start, "reload": operations_bench.reload, "storm": operations_bench.storm,
            "shaped-swarm": swarm_bench.shaped_swarm}
 
 
