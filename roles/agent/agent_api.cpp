@@ -59,6 +59,7 @@ Task<http::Response> AgentApi::blob(http::Request& request) {
   const auto digest = Digest::parse_any(api::param(request, "digest"));
   if (!digest) co_return bad_digest(digest.error());
   auto opened = co_await engine_.open(api::param(request, "namespace"), *digest);
+  pulls_.opened(opened);
   if (!opened) co_return failure(opened.error());
   co_return registry::content_response(request, std::move(opened->content), *digest,
                                        source_name(opened->source));

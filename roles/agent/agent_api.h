@@ -4,6 +4,7 @@
 #include "krakend/api/services.h"
 #include "krakend/http/server.h"
 #include "krakend/p2p/engine.h"
+#include "roles/agent/pull_counters.h"
 #include "roles/agent/readiness.h"
 
 namespace krakend::agent {
@@ -12,7 +13,7 @@ namespace krakend::agent {
 class AgentApi {
  public:
   AgentApi(const api::Services& services, p2p::Engine& engine, api::TagClient& tags, Readiness& readiness)
-      : services_(services), engine_(engine), tags_(tags), readiness_(readiness) {}
+      : services_(services), engine_(engine), tags_(tags), readiness_(readiness), pulls_(services.metrics) {}
 
   /// Health and readiness; both listeners have them.
   void add_health(http::Router& router);
@@ -31,6 +32,7 @@ class AgentApi {
   p2p::Engine& engine_;
   api::TagClient& tags_;
   Readiness& readiness_;
+  PullCounters pulls_;
 };
 
 }  // namespace krakend::agent

@@ -12,9 +12,11 @@ SwarmTransfer::SwarmTransfer(p2p::Engine& engine, api::TagClient& tags, const Me
     : ReadOnlyTransfer("an agent is read-only: push to the proxy"),
       engine_(engine),
       tags_(tags),
+      pulls_(metrics),
       tags_not_found_(
           metrics.counter({"tags_not_found_total", "Tags that no build-index knows", "tag_not_found"})),
-      tag_errors_(metrics.counter({"tag_errors_total", "Tags that could not be looked up", "get_tag_error"})) {}
+      tag_errors_(
+          metrics.counter({"tag_errors_total", "Tags that could not be looked up", "get_tag_error"})) {}
 
 Task<Result<uint64_t>> SwarmTransfer::stat(std::string repo, Digest digest) {
   co_return co_await engine_.size(std::move(repo), digest);
@@ -22,6 +24,7 @@ Task<Result<uint64_t>> SwarmTransfer::stat(std::string repo, Digest digest) {
 
 Task<Result<registry::OpenedBlob>> SwarmTransfer::open(std::string repo, Digest digest) {
   auto opened = co_await engine_.open(std::move(repo), digest);
+  pulls_.opened(opened);
   if (!opened) co_return propagate(opened);
   co_return registry::OpenedBlob{std::move(opened->content), std::string(source_name(opened->source))};
 }

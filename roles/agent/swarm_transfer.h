@@ -8,6 +8,7 @@
 #include "krakend/core/metrics.h"
 #include "krakend/p2p/engine.h"
 #include "krakend/registry/registry.h"
+#include "roles/agent/pull_counters.h"
 
 namespace krakend::agent {
 
@@ -28,6 +29,7 @@ class SwarmTransfer final : public registry::ReadOnlyTransfer {
  private:
   p2p::Engine& engine_;
   api::TagClient& tags_;
+  PullCounters pulls_;
   Counter tags_not_found_;
   Counter tag_errors_;
 };

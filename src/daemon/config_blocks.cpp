@@ -169,6 +169,8 @@ void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOpt
   table.key(at + ".aggressive_ttL", eviction.aggressive_ttl, "the ttl then");
   table.key(at + ".aggressive_lower_threshold", eviction.aggressive_lower_threshold,
             "where set, the least recently used blobs go then until the use is below this", "percent");
+  table.size_key(at + ".bytes_max", eviction.bytes_max,
+                 "complete blobs together; beyond, the least recently used go within a minute; 0: no limit");
   table.key(at + ".disk_high", eviction.disk_high,
             "when the disk is fuller the least recently used blobs go; 100: never", "percent");
   table.key(at + ".disk_low", eviction.disk_low, "until it is no fuller than this", "percent");

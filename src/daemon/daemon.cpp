@@ -31,6 +31,19 @@ std::string in_process(const io::Address& bound) {
   return io::Address{connectable(bound.host), bound.port}.str();
 }
 
+std::function<void(http::ListenOptions&)> limit_listeners(const LimitsConfig& limits) {
+  return [limits](http::ListenOptions& options) {
+    options.max_connections = limits.connections;
+    options.max_connections_per_address = limits.connections_per_address;
+    options.max_requests = limits.requests;
+    options.max_uploads = limits.uploads;
+    options.max_head = limits.head_bytes;
+    options.head_timeout = limits.head_timeout;
+    options.idle_timeout = limits.idle_timeout;
+    options.body_timeout = limits.body_timeout;
+  };
+}
+
 }  // namespace
 
 Daemon::Daemon(Options options, const Config& config, Plan plan, Backends backends, HostFacts host,
@@ -45,7 +58,6 @@ Daemon::Daemon(Options options, const Config& config, Plan plan, Backends backen
       random_(io::make_system_random()),
       net_(io::make_tcp_net(loop_, *clock_)),
       disk_(io::make_posix_disk()),
-      server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
       background_(loop_, log_.module("storage")),
       tasks_(loop_, log_.module("daemon")) {}
 
@@ -69,6 +81,7 @@ Task<> Daemon::start() {
     begin_stop();
     co_return;
   }
+  use_limits();
   log_.info("{}: data in {}", version_text(), plan_.data_dir);
   for (const Listener& listener : listeners_) {
     const std::string role(to_string(listener.role));
@@ -92,9 +105,15 @@ void Daemon::start_statsd() {
 Task<Result<void>> Daemon::start_roles() {
   if (Result<void> opened = open_logs(); !opened) co_return opened;
   if (Result<void> opened = open_store(); !opened) co_return opened;
-  overload_ = std::make_unique<OverloadWatch>(OverloadWatch::Services{*clock_, *server_, metrics_}, log_);
+  overload_ =
+      std::make_unique<OverloadWatch>(OverloadWatch::Services{*clock_,
+                                                              [this](bool now) {
+                                                                for (const auto& [role, server] : servers_)
+                                                                  server->overload(now);
+                                                              },
+                                                              metrics_},
+                                      log_);
   background_.spawn_essential(overload_->run(), "overload watch");
-  use_limits();
   start_statsd();
   // Each role may need those before it.
   auto origin = co_await start_origin();
@@ -155,10 +174,11 @@ Result<uint16_t> Daemon::free_port(uint16_t wanted) {
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
   const Metrics metrics = metrics_.role(std::string(to_string(role)));
-  role_servers_.push_back(std::make_unique<RoleServer>(*server_, metrics, access_logs_[role]));
+  servers_[role] = std::make_unique<RoleServer>(http::make_server(loop_, *clock_, *net_, log_.module("http")),
+                                                metrics, access_logs_[role]);
+  servers_[role]->configure(limit_listeners(affordable_limits()));
   clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
-  return {loop_, *clock_, *random_, *net_, *disk_, *role_servers_.back(), *clients_.back(),
-          log,   metrics, this};
+  return {loop_, *clock_, *random_, *net_, *disk_, *servers_[role], *clients_.back(), log, metrics, this};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
@@ -308,27 +328,24 @@ uint64_t Daemon::affordable_connections() const {
   return files > 2 * other_files ? files - other_files : files / 2;
 }
 
-void Daemon::use_limits() {
+LimitsConfig Daemon::affordable_limits() const {
   LimitsConfig limits = plan_.limits;
-  const uint64_t affordable = affordable_connections();
-  if (affordable < limits.connections) {
+  limits.connections = std::min(limits.connections, affordable_connections());
+  return limits;
+}
+
+void Daemon::use_limits() {
+  const LimitsConfig limits = affordable_limits();
+  if (limits.connections < plan_.limits.connections) {
     log_.warn(
         "{} open files are allowed: {} connections instead of limits.connections {}; raise LimitNOFILE "
-        "(ulimit -n) to {}",
-        io::open_files_max(), affordable, limits.connections, limits.connections + other_files);
-    limits.connections = affordable;
+        "(ulimit "
+        "-n) to {}",
+        io::open_files_max(), limits.connections, plan_.limits.connections,
+        plan_.limits.connections + other_files);
   }
   overload_->set_memory_max(limits.memory_max);
-  server_->configure([limits](http::ListenOptions& options) {
-    options.max_connections = limits.connections;
-    options.max_connections_per_address = limits.connections_per_address;
-    options.max_requests = limits.requests;
-    options.max_uploads = limits.uploads;
-    options.max_head = limits.head_bytes;
-    options.head_timeout = limits.head_timeout;
-    options.idle_timeout = limits.idle_timeout;
-    options.body_timeout = limits.body_timeout;
-  });
+  for (const auto& [role, server] : servers_) server->configure(limit_listeners(limits));
 }
 
 }  // namespace krakend::daemon

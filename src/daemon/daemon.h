@@ -70,6 +70,8 @@ class Daemon final : public api::Operations {
   /// Hosts that stand nowhere are the roles of this process.
   void fill_local_hosts(Plan& plan) const;
   Result<void> open_logs();
+  /// Of the plan, as far as the system affords them.
+  LimitsConfig affordable_limits() const;
   void use_limits();
   uint64_t affordable_connections() const;
 
@@ -82,6 +84,7 @@ class Daemon final : public api::Operations {
   void begin_stop();
   Task<> stop_roles();
   Task<> drain();
+  Task<> stop_server(Role role, TimePoint deadline);
   void leave_when_idle();
 
   Options options_;
@@ -102,10 +105,9 @@ class Daemon final : public api::Operations {
   std::unique_ptr<io::Random> random_;
   std::unique_ptr<io::Net> net_;
   std::unique_ptr<io::Disk> disk_;
-  std::unique_ptr<http::Server> server_;
   std::unique_ptr<OverloadWatch> overload_;
   std::map<Role, http::AccessLog> access_logs_;
-  std::vector<std::unique_ptr<RoleServer>> role_servers_;
+  std::map<Role, std::unique_ptr<RoleServer>> servers_;
   std::unique_ptr<storage::BlobStore> store_;
   std::unique_ptr<storage::Evictor> evictor_;
   std::vector<std::unique_ptr<StatsdReporter>> statsd_;

@@ -107,17 +107,26 @@ void Daemon::begin_stop() {
   tasks_.spawn(stop_roles(), "stop");
 }
 
-/// Not ready at once; then no new connections; what runs may finish.
+/// Not ready at once; then no new connections; what runs may finish. What a role of this process may still
+/// ask of another one stays open until the former has ended.
 Task<> Daemon::drain() {
   if (started_ && exit_status_ == 0 && plan_.drain_delay > Duration::zero())
     co_await clock_->sleep(plan_.drain_delay);
   const TimePoint deadline = clock_->now() + plan_.drain_timeout;
   if (agent_) agent_->drain();
+  for (const Role role : {Role::agent, Role::proxy, Role::tracker, Role::build_index})
+    co_await stop_server(role, deadline);
   if (origin_) origin_->drain();
-  co_await server_->stop(plan_.drain_timeout);
+  co_await stop_server(Role::origin, deadline);
   const auto left = [&] { return std::max(deadline - clock_->now(), Duration::zero()); };
   if (agent_) co_await agent_->drained(left());
   if (origin_) co_await origin_->drained(left());
+}
+
+Task<> Daemon::stop_server(Role role, TimePoint deadline) {
+  const auto server = servers_.find(role);
+  if (server == servers_.end()) co_return;
+  co_await server->second->stop(std::max(deadline - clock_->now(), Duration::zero()));
 }
 
 Task<> Daemon::stop_roles() {

@@ -53,7 +53,7 @@ void OverloadWatch::look(Duration late, uint64_t memory) {
   const bool now = full_ || late > latest;
   if (now != overloaded_) {
     overloaded_ = now;
-    services_.server.overload(now);
+    services_.overload(now);
     overloaded_gauge_.set(now ? 1 : 0);
     if (now) {
       log_.warn("too much to do: pulls get 503; the loop is {} s late, memory {} of {} bytes",

@@ -1,17 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "krakend/core/log.h"
 #include "krakend/core/metrics.h"
 #include "krakend/core/units.h"
-#include "krakend/http/server.h"
 #include "krakend/io/clock.h"
+#include "krakend/io/task.h"
 
 namespace krakend::daemon {
 
-/// Watches whether the process can keep up: how late the loop is, and how much memory it has. When it cannot,
-/// the HTTP server turns away what would only begin. Loop thread.
+/// Watches whether the process can keep up: how late the loop is, and how much memory it has. Loop thread.
 class OverloadWatch {
  public:
   /// Between two looks.
@@ -24,7 +24,8 @@ class OverloadWatch {
 
   struct Services {
     io::Clock& clock;
-    http::Server& server;
+    /// Told when there is too much to do, and when that is over.
+    std::function<void(bool)> overload;
     Metrics metrics;
   };
   OverloadWatch(Services services, Logger log);

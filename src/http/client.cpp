@@ -39,10 +39,17 @@ Result<void> check(const ClientRequest& request) {
 class HttplibClient final : public Client {
  public:
   HttplibClient(io::Clock& clock, ClientOptions options)
-      : clock_(clock), pool_(options.max_idle_per_host), workers_(options.max_threads) {}
+      : clock_(clock),
+        pool_(options.max_idle_per_host),
+        max_calls_(options.max_calls),
+        workers_(options.max_threads) {}
 
   Task<Result<ClientResponse>> send(ClientRequest request) override {
     if (auto checked = check(request); !checked) co_return propagate(checked);
+    if (calls_ >= max_calls_)
+      co_return fail(Errc::unavailable, "{} {}: {} calls wait already", request.method, request.target,
+                     calls_);
+    const Place place(calls_);
     if (const TracePtr& trace = current_trace()) {
       request.headers.set("traceparent", trace->traceparent());
       if (!trace->state.empty()) request.headers.set("tracestate", trace->state);
@@ -56,6 +63,18 @@ class HttplibClient final : public Client {
   }
 
  private:
+  /// One call among those that are not done.
+  class Place {
+   public:
+    explicit Place(unsigned& calls) : calls_(calls) { ++calls_; }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() { --calls_; }
+
+   private:
+    unsigned& calls_;
+  };
+
   /// Carries the call out on a worker. A stopped task cuts the connection and still waits: the worker uses
   /// what the awaiting frame owns.
   Task<> run(ClientCall& call, const ClientRequest& request, Result<ClientResponse>& response) {
@@ -99,6 +118,8 @@ class HttplibClient final : public Client {
 
   io::Clock& clock_;
   ClientPool pool_;
+  const unsigned max_calls_;
+  unsigned calls_ = 0;
   bool sweep_scheduled_ = false;
   io::Timer sweep_timer_;
   io::Workers workers_;  // last: its threads use the rest

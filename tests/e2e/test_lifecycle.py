@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import hashlib
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import time
 import pytest
 
 import cluster
+from crowd import metric
 from images import MIB
 from test_limits_of_the_host import await_until
 from test_main_job import get_blob
@@ -90,6 +92,28 @@ def test_draining(tmp_path):
     slow.close()
     assert ended(process) == 0
     assert not [line for line in process.log if " ERROR " in line]
+
+
+def test_a_push_through_a_herd_finishes_while_it_drains(tmp_path):
+    """The proxy needs the origin of its process to the end of the upload, and what was said to be stored is."""
+    herd = cluster.herd(tmp_path)
+    data = os.urandom(2 * MIB)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    location = herd.request("proxy registry", "POST", "/v2/t/app/blobs/uploads/")[1]["Location"]
+    with socket.create_connection(herd.ports["proxy registry"], timeout=20) as push:
+        push.sendall(f"PUT {location}&digest={digest} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n"
+                     .encode() + data[:MIB])
+        await_until(lambda: metric(herd, "proxy registry", "krakend_http_uploads_running") == 1)
+        herd.process.send_signal(signal.SIGTERM)
+        herd.wait_for("stopping on signal")
+        push.sendall(data[MIB:])
+        answer = push.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 201"), answer
+    assert ended(herd) == 0
+    herd.start()
+    assert herd.request("proxy registry", "GET", f"/v2/t/app/blobs/{digest}")[2] == data
+    herd.ended = False
+    herd.stop()
 
 
 def test_what_does_not_finish_is_cut_in_time(tmp_path):

@@ -154,3 +154,23 @@ def test_too_few_open_files_are_said(tmp_path):
                               prefix=["prlimit", "--nofile=2048:2048"])
     assert tracker.wait_for(r"WARN .*2048 open files are allowed: 1536 connections instead of limits.connections 20000")
     tracker.stop()
+
+
+def test_a_full_memory_budget_sheds_pulls_and_nothing_else(tmp_path):
+    """memory_max below what the process has: pulls get 503, health and uploads are served; a reload ends it."""
+    config = tmp_path / "origin.yaml"
+    config.write_text("limits: {memory_max: 1MB}\n")
+    origin = cluster.Process("origin", tmp_path / "origin", f"--config={config}", f"--listen-address={HOST}",
+                             f"--peer-ip={HOST}", "--peer-port=0", "--blobserver-port=0")
+    origin.wait_for("WARN .*too much to do: pulls get 503")
+    blob = stored(origin, os.urandom(1000))
+    status, headers, _ = origin.request(PORT, "GET", blob)
+    assert status == 503 and headers["Retry-After"] == "1"
+    assert origin.request(PORT, "GET", "/health")[0] == 200
+    assert metric(origin, PORT, "krakend_overloaded") == 1
+    assert metric(origin, PORT, "krakend_http_limits_total", limit="overload") == 1
+    config.write_text("limits: {memory_max: 1GB}\n")
+    assert origin.request(PORT, "POST", "/x/reload")[0] == 200
+    origin.wait_for("pulls are served again")
+    assert origin.request(PORT, "GET", blob)[0] == 200
+    origin.stop()

@@ -54,6 +54,8 @@ class Client {
 struct ClientOptions {
   /// Calls in flight at once; further ones wait their turn.
   unsigned max_threads = 32;
+  /// Calls in flight and waiting; one more fails at once: unavailable.
+  unsigned max_calls = 10'000;
   /// Idle connections kept per host.
   unsigned max_idle_per_host = 8;
 };

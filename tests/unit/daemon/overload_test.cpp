@@ -6,42 +6,34 @@
 namespace krakend::daemon {
 namespace {
 
-struct ServerStub final : http::Server {
-  Result<io::Address> listen(http::ListenOptions, http::Router) override { return io::Address{}; }
-  void configure(std::function<void(http::ListenOptions&)>) override {}
-  void overload(bool now) override { told.push_back(now); }
-  Task<> stop(Duration) override { co_return; }
-  std::vector<bool> told;
-};
-
 TEST_CASE("pulls are turned away while memory is short, and until there is some again") {
   io::Loop loop;
   const auto clock = io::make_system_clock(loop);
-  ServerStub server;
+  std::vector<bool> told;
   const Metrics metrics;
-  OverloadWatch watch({*clock, server, metrics}, Logger());
+  OverloadWatch watch({*clock, [&](bool now) { told.push_back(now); }, metrics}, Logger());
   watch.set_memory_max(1000);
   watch.look(0s, 900);
-  CHECK(server.told.empty());
+  CHECK(told.empty());
   watch.look(0s, 901);
   watch.look(0s, 850);
-  CHECK(server.told == std::vector<bool>{true});
+  CHECK(told == std::vector<bool>{true});
   watch.look(0s, 800);
-  CHECK(server.told == std::vector<bool>{true, false});
+  CHECK(told == std::vector<bool>{true, false});
   CHECK_THAT(metrics.text(), Catch::Matchers::Contains("krakend_memory_max_bytes 1000"));
 }
 
 TEST_CASE("pulls are turned away while the loop is late") {
   io::Loop loop;
   const auto clock = io::make_system_clock(loop);
-  ServerStub server;
-  OverloadWatch watch({*clock, server, Metrics()}, Logger());
+  std::vector<bool> told;
+  OverloadWatch watch({*clock, [&](bool now) { told.push_back(now); }, Metrics()}, Logger());
   watch.set_memory_max(uint64_t{1} << 60);
   watch.look(OverloadWatch::latest, 1);
-  CHECK(server.told.empty());
+  CHECK(told.empty());
   watch.look(OverloadWatch::latest + 1ms, 1);
   watch.look(0s, 1);
-  CHECK(server.told == std::vector<bool>{true, false});
+  CHECK(told == std::vector<bool>{true, false});
 }
 
 TEST_CASE("the system tells what this process has") {
