@@ -128,7 +128,7 @@ TEST_CASE("server: requests are counted by method and status, with the reference
   CHECK(metrics.changes().empty());
   CHECK(stage.ask(get("/there")).status == 200);
   CHECK(stage.ask(get("/nowhere")).status == 404);
-  CHECK(stage.ask("BREW /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").status == 404);
+  CHECK(stage.ask("OPTIONS /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").status == 404);
   CHECK_THAT(
       metrics.text(),
       Contains(R"(krakend_http_requests_total{code="200",listener="test",method="GET",role="tracker"} 1)") &&
