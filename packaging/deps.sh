@@ -5,8 +5,8 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build ccache lld pkg-config libasio-dev libcpp-httplib-dev nlohmann-json3-dev libcli11-dev
   libfmt-dev libspdlog-dev libssl-dev libyaml-cpp-dev libre2-dev libprotozero-dev libisal-dev libexpected-dev libsqlite3-dev
-  libsqlitecpp-dev prometheus-cpp-dev catch2)
-test=(skopeo curl python3 python3-pytest busybox-static
+  libsqlitecpp-dev prometheus-cpp-dev zlib1g-dev catch2)
+test=(skopeo curl openssl python3 python3-pytest python3-jsonschema python3-yaml busybox-static
   podman buildah umoci containerd runc docker.io)  # the other real clients; their services are not used
 bench=(nginx-light docker-registry wrk hey skopeo curl openssl iproute2 procps python3)  # yardsticks, and a network namespace of their own
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/registry/registry.h"
 #include "roles/agent/swarm_transfer.h"
@@ -25,7 +26,7 @@ http::Response failure(const Error& error) {
 
 void AgentApi::add_health(http::Router& router) {
   router.add("GET", "/health", [this](http::Request&) { return health(); });
-  router.add("GET", "/readiness", [this](http::Request&) { return ready(); });
+  router.add("GET", "/readiness", api::readiness(services_, [this](http::Request&) { return ready(); }));
 }
 
 void AgentApi::add_api(http::Router& router) {
@@ -34,6 +35,8 @@ void AgentApi::add_api(http::Router& router) {
              [this](http::Request& request) { return blob(request); });
   router.add("DELETE", "/blobs/{digest}", [this](http::Request& request) { return remove(request); });
   router.add("GET", "/x/torrents", [this](http::Request&) { return torrents(); });
+  router.add("GET", "/x/torrents/{digest}", [this](http::Request& request) { return torrent(request); });
+  router.add("GET", "/x/blacklist", [this](http::Request&) { return blacklist(); });
   router.add("PATCH", "/x/config/scheduler", [this](http::Request& request) { return configure(request); });
 }
 
@@ -43,7 +46,6 @@ Task<http::Response> AgentApi::health() {
 }
 
 Task<http::Response> AgentApi::ready() {
-  if (draining_) co_return http::text_response(503, "shutting down");
   std::string failures = co_await readiness_.failures();
   if (!failures.empty()) co_return http::text_response(503, std::move(failures));
   co_return http::text_response(200, "OK");
@@ -59,9 +61,12 @@ Task<http::Response> AgentApi::blob(http::Request& request) {
   const auto digest = Digest::parse_any(api::param(request, "digest"));
   if (!digest) co_return bad_digest(digest.error());
   auto opened = co_await engine_.open(api::param(request, "namespace"), *digest);
+  pulls_.opened(opened);
   if (!opened) co_return failure(opened.error());
-  co_return registry::content_response(request, std::move(opened->content), *digest,
-                                       source_name(opened->source));
+  auto response =
+      registry::content_response(request, std::move(opened->content), *digest, source_name(opened->source));
+  response.unless_ready = failure;
+  co_return response;
 }
 
 Task<http::Response> AgentApi::remove(http::Request& request) {
@@ -79,12 +84,26 @@ Task<http::Response> AgentApi::configure(http::Request& request) {
   if (!body) co_return http::text_response(400, body.error().message);
   auto wanted = p2p::parse_engine_options(*body, {});
   if (!wanted) co_return http::text_response(400, wanted.error().message);
-  engine_.configure(*wanted);
+  auto configured = engine_.configure(*wanted);
+  if (!configured) co_return http::text_response(500, configured.error().message);
   co_return http::text_response(200);
 }
 
 Task<http::Response> AgentApi::torrents() {
   co_return http::json_response(200, p2p::torrents_json(engine_.torrents()));
+}
+
+Task<http::Response> AgentApi::torrent(http::Request& request) {
+  const auto digest = Digest::parse_any(api::param(request, "digest"));
+  if (!digest) co_return bad_digest(digest.error());
+  const auto status = engine_.torrent(*digest);
+  if (!status)
+    co_return http::text_response(404, "blob " + digest->str() + " is neither fetched nor seeded now");
+  co_return http::json_response(200, p2p::torrent_json(*status));
+}
+
+Task<http::Response> AgentApi::blacklist() {
+  co_return http::text_response(200, p2p::blacklist_json(engine_.blacklist()));
 }
 
 }  // namespace krakend::agent

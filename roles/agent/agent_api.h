@@ -1,8 +1,10 @@
 #pragma once
 
 #include "krakend/api/clients.h"
+#include "krakend/api/services.h"
 #include "krakend/http/server.h"
 #include "krakend/p2p/engine.h"
+#include "roles/agent/pull_counters.h"
 #include "roles/agent/readiness.h"
 
 namespace krakend::agent {
@@ -10,14 +12,12 @@ namespace krakend::agent {
 /// The agent API for tools on the host (contract http-api §7). Loop thread.
 class AgentApi {
  public:
-  AgentApi(p2p::Engine& engine, api::TagClient& tags, Readiness& readiness)
-      : engine_(engine), tags_(tags), readiness_(readiness) {}
+  AgentApi(const api::Services& services, p2p::Engine& engine, api::TagClient& tags, Readiness& readiness)
+      : services_(services), engine_(engine), tags_(tags), readiness_(readiness), pulls_(services.metrics) {}
 
   /// Health and readiness; both listeners have them.
   void add_health(http::Router& router);
   void add_api(http::Router& router);
-  /// From now on the agent says that it is not ready.
-  void drain() { draining_ = true; }
 
  private:
   Task<http::Response> health();
@@ -26,12 +26,15 @@ class AgentApi {
   Task<http::Response> blob(http::Request& request);
   Task<http::Response> remove(http::Request& request);
   Task<http::Response> torrents();
+  Task<http::Response> torrent(http::Request& request);
+  Task<http::Response> blacklist();
   Task<http::Response> configure(http::Request& request);
 
+  const api::Services& services_;
   p2p::Engine& engine_;
   api::TagClient& tags_;
   Readiness& readiness_;
-  bool draining_ = false;
+  PullCounters pulls_;
 };
 
 }  // namespace krakend::agent

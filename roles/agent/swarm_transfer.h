@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "krakend/api/clients.h"
+#include "krakend/core/metrics.h"
 #include "krakend/p2p/engine.h"
 #include "krakend/registry/registry.h"
+#include "roles/agent/pull_counters.h"
 
 namespace krakend::agent {
 
@@ -17,8 +19,7 @@ std::string_view source_name(p2p::Source source);
 /// from the build-index. It never writes. Loop thread.
 class SwarmTransfer final : public registry::ReadOnlyTransfer {
  public:
-  SwarmTransfer(p2p::Engine& engine, api::TagClient& tags)
-      : ReadOnlyTransfer("an agent is read-only: push to the proxy"), engine_(engine), tags_(tags) {}
+  SwarmTransfer(p2p::Engine& engine, api::TagClient& tags, const Metrics& metrics);
 
   Task<Result<uint64_t>> stat(std::string repo, Digest digest) override;
   Task<Result<registry::OpenedBlob>> open(std::string repo, Digest digest) override;
@@ -28,6 +29,9 @@ class SwarmTransfer final : public registry::ReadOnlyTransfer {
  private:
   p2p::Engine& engine_;
   api::TagClient& tags_;
+  PullCounters pulls_;
+  Counter tags_not_found_;
+  Counter tag_errors_;
 };
 
 }  // namespace krakend::agent

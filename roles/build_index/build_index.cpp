@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "krakend/api/clients.h"
+#include "krakend/api/lookup_cache.h"
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/core/internal_tags.h"
 #include "krakend/io/task_group.h"
@@ -16,6 +18,19 @@ namespace {
 
 /// Bodies of the duplicate calls; the larger one lists the dependencies of an image.
 constexpr uint64_t max_duplicate_body = 1 * MiB;
+/// Of all lists that are kept together.
+constexpr size_t max_list_bytes = 64 * MiB;
+constexpr size_t max_lists = 10'000;
+constexpr size_t max_tags = 100'000;
+
+using Names = std::shared_ptr<const std::vector<std::string>>;
+using ListCache = api::LookupCache<std::string, Names>;
+
+size_t bytes_of(const Names& names) {
+  size_t bytes = 0;
+  for (const std::string& name : *names) bytes += name.size() + sizeof name;
+  return bytes;
+}
 
 /// What other clusters are told to push to: the name, where there is one (contract core-formats §13).
 std::string pick_origin(const cluster::HostsOptions& origins, io::Random& random) {
@@ -40,6 +55,12 @@ struct BuildIndex::Impl {
         origin_address(pick_origin(options.origins, services.random)),
         tasks(services.loop, log),
         tags(backends),
+        tag_cache(services.loop, services.clock, {options.cache.tag_ttl, 0s, max_tags}),
+        lists(services.loop, services.clock,
+              {options.cache.list_ttl, options.cache.error_ttl, max_lists, max_list_bytes}, bytes_of),
+        repositories(services.loop, services.clock,
+                     {options.cache.repository_ttl, options.cache.error_ttl, max_lists, max_list_bytes},
+                     bytes_of),
         resolver({services.loop, services.clock, services.random, tasks, origins, tags}) {}
 
   http::Router router();
@@ -55,6 +76,10 @@ struct BuildIndex::Impl {
   Task<http::Response> duplicate_replicate(http::Request& request);
   Task<http::Response> origin(http::Request& request);
 
+  Task<Result<Digest>> find_tag(std::string tag);
+  Task<Result<Names>> names_below(ListCache& cache, std::string prefix);
+  Task<Result<Names>> read_names(std::string prefix);
+  void changed(const std::string& tag);
   Task<Result<void>> check_dependencies(std::string tag, Digest digest);
   Task<Result<void>> read_duplicate_body(http::Request& request);
 
@@ -66,6 +91,9 @@ struct BuildIndex::Impl {
   const std::string origin_address;
   io::TaskGroup tasks;
   TagStore tags;
+  api::LookupCache<std::string, Digest> tag_cache;
+  ListCache lists;
+  ListCache repositories;
   DependencyResolver resolver;
 };
 
@@ -81,7 +109,13 @@ Result<io::Address> BuildIndex::start() {
   http::ListenOptions listen;
   listen.name = "build-index";
   listen.address = impl_->options.listen;
+  listen.tls = impl_->services.tls;
+  listen.max_body = http::small_body;
   return impl_->services.server.listen(std::move(listen), impl_->router());
+}
+
+void BuildIndex::configure(const BuildIndexOptions& options) {
+  impl_->origin_hosts.configure(options.origins);
 }
 
 Task<> BuildIndex::stop() {
@@ -92,9 +126,9 @@ Task<> BuildIndex::stop() {
 http::Router BuildIndex::Impl::router() {
   using api::bind;
   http::Router router(http::Router::WrongMethod::method_not_allowed);
-  api::add_metrics(router, services.metrics);
+  api::add_operations(router, services);
   router.add("GET", "/health", bind(this, &Impl::health))
-      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("GET", "/readiness", api::readiness(services, bind(this, &Impl::readiness)))
       .add("PUT", "/tags/{tag}/digest/{digest}", bind(this, &Impl::put_tag))
       .add("GET", "/tags/{tag}", bind(this, &Impl::get_tag))
       .add("HEAD", "/tags/{tag}", bind(this, &Impl::get_tag))
@@ -130,9 +164,36 @@ Task<http::Response> BuildIndex::Impl::put_tag(http::Request& request) {
   auto complete = co_await check_dependencies(tag, *digest);
   if (!complete) co_return server_error(complete.error());
   auto stored = co_await tags.put(tag, *digest);
+  changed(tag);
   if (!stored) co_return server_error(stored.error());
   log.info("tag {} is {}", tag, digest->str());
   co_return http::text_response(200);
+}
+
+/// Our own notes are read by programs that wait for them to change.
+Task<Result<Digest>> BuildIndex::Impl::find_tag(std::string tag) {
+  if (is_internal_tag(tag)) co_return co_await tags.get(std::move(tag));
+  std::function<Task<Result<Digest>>()> fetch = [this, tag] { return tags.get(tag); };
+  co_return co_await tag_cache.get(tag, fetch);
+}
+
+Task<Result<Names>> BuildIndex::Impl::names_below(ListCache& cache, std::string prefix) {
+  if (is_internal_tag(prefix)) co_return co_await read_names(std::move(prefix));
+  std::function<Task<Result<Names>>()> fetch = [this, prefix] { return read_names(prefix); };
+  co_return co_await cache.get(prefix, fetch);
+}
+
+Task<Result<Names>> BuildIndex::Impl::read_names(std::string prefix) {
+  auto names = co_await tags.list(std::move(prefix));
+  if (!names) co_return propagate(names);
+  co_return std::make_shared<const std::vector<std::string>>(std::move(*names));
+}
+
+/// Also after a failure, which may have come after the change.
+void BuildIndex::Impl::changed(const std::string& tag) {
+  tag_cache.forget(tag);
+  lists.clear();
+  repositories.clear();
 }
 
 /// A tag may name only what is there whole. Notes of our own name blobs, or what is no more.
@@ -147,6 +208,7 @@ Task<Result<void>> BuildIndex::Impl::check_dependencies(std::string tag, Digest 
 Task<http::Response> BuildIndex::Impl::delete_tag(http::Request& request) {
   const std::string tag = api::param(request, "tag");
   auto removed = co_await tags.remove(tag);
+  changed(tag);
   if (!removed) {
     const Errc code = removed.error().code;
     if (code == Errc::not_found || code == Errc::invalid_argument) co_return http::text_response(404);
@@ -157,7 +219,7 @@ Task<http::Response> BuildIndex::Impl::delete_tag(http::Request& request) {
 }
 
 Task<http::Response> BuildIndex::Impl::get_tag(http::Request& request) {
-  auto digest = co_await tags.get(api::param(request, "tag"));
+  auto digest = co_await find_tag(api::param(request, "tag"));
   if (digest) co_return http::text_response(200, digest->str());
   const Errc code = digest.error().code;
   // A name that no backend can hold is simply not there.
@@ -168,9 +230,9 @@ Task<http::Response> BuildIndex::Impl::get_tag(http::Request& request) {
 Task<http::Response> BuildIndex::Impl::list(http::Request& request) {
   auto paging = parse_paging(request.query);
   if (!paging) co_return http::error_response(paging.error());
-  auto names = co_await tags.list(api::param(request, "*"));
+  auto names = co_await names_below(lists, api::param(request, "*"));
   if (!names) co_return server_error(names.error());
-  const Page page = take_page(*names, *paging);
+  const Page page = take_page(**names, *paging);
   co_return http::text_response(
       200, list_response_json(request.target, request.path, *paging, page.names, page.next));
 }
@@ -178,9 +240,9 @@ Task<http::Response> BuildIndex::Impl::list(http::Request& request) {
 Task<http::Response> BuildIndex::Impl::list_repository(http::Request& request) {
   auto paging = parse_paging(request.query);
   if (!paging) co_return http::error_response(paging.error());
-  auto names = co_await tags.list(api::param(request, "repo") + "/_manifests/tags");
+  auto names = co_await names_below(repositories, api::param(request, "repo") + "/_manifests/tags");
   if (!names) co_return server_error(names.error());
-  const Page page = take_page(*names, *paging);
+  const Page page = take_page(**names, *paging);
   co_return http::text_response(
       200, list_response_json(request.target, request.path, *paging, tags_of(page.names), page.next));
 }
@@ -202,6 +264,7 @@ Task<http::Response> BuildIndex::Impl::duplicate_put(http::Request& request) {
   auto body = co_await read_duplicate_body(request);
   if (!body) co_return server_error(body.error());
   auto stored = co_await tags.put(tag, *digest);
+  changed(tag);
   if (!stored) co_return server_error(stored.error());
   log.info("tag {} is {} (from a neighbour)", tag, digest->str());
   co_return http::text_response(200);

@@ -9,8 +9,8 @@
 
 namespace krakend::build_index {
 
-/// Tags ("repo:tag") as text in the backend whose namespace matches the tag. Nothing is cached: the backend
-/// may be shared with other build-indexes, and a tag that is put again must change at once for everybody.
+/// Tags ("repo:tag") as text in the backend whose namespace matches the tag. Nothing is
+/// cached here.
 /// Loop thread.
 class TagStore {
  public:

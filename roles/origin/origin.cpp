@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/cluster/hosts.h"
 #include "krakend/io/task_group.h"
@@ -76,6 +77,8 @@ struct Origin::Impl {
   Task<http::Response> readiness(http::Request& request);
   Task<http::Response> peer_context(http::Request& request);
   Task<http::Response> torrents(http::Request& request);
+  Task<http::Response> torrent(http::Request& request);
+  Task<http::Response> blacklist(http::Request& request);
   Task<http::Response> configure_scheduler(http::Request& request);
   Task<http::Response> status(http::Request& request);
 
@@ -98,7 +101,6 @@ struct Origin::Impl {
   CleanupHandler cleanup;
   RemoteHandler remote;
   RingRepair repair;
-  bool stopping = false;
 };
 
 Origin::Origin(api::Services services, storage::BlobStore& store, backend::Backends& backends,
@@ -126,6 +128,8 @@ Result<Origin::Bound> Origin::start() {
   http::ListenOptions listen;
   listen.name = "blobserver";
   listen.address = impl_->options.listen;
+  listen.tls = impl_->services.tls;
+  listen.compress = true;
   auto http = impl_->services.server.listen(std::move(listen), impl_->router());
   if (!http) return propagate(http);
   bound.http = *http;
@@ -142,14 +146,26 @@ Result<Origin::Bound> Origin::start() {
     impl->repair.wake();
   });
   impl_->tasks.spawn(impl_->members.run(), "ring members");
-  impl_->tasks.spawn(impl_->health.run(), "ring health");
+  impl_->tasks.spawn_essential(impl_->health.run(), "ring health");
   impl_->tasks.spawn(impl_->repair.run(), "ring repair");
   impl_->tasks.spawn(impl_->uploads.expire(), "upload expiry");
   return bound;
 }
 
+void Origin::configure(const OriginOptions& options) {
+  impl_->engine.configure(options.scheduler);
+  impl_->members.configure(ring_members(options));
+}
+
+void Origin::drain() {
+  impl_->engine.drain();
+}
+
+Task<> Origin::drained(Duration limit) {
+  co_await impl_->engine.drained(limit);
+}
+
 Task<> Origin::stop() {
-  impl_->stopping = true;
   co_await impl_->tasks.stop();
   co_await impl_->write_back.stop();
   co_await impl_->engine.stop();
@@ -158,11 +174,13 @@ Task<> Origin::stop() {
 http::Router Origin::Impl::router() {
   using api::bind;
   http::Router router;
-  api::add_metrics(router, services.metrics);
+  api::add_operations(router, services);
   router.add("GET", "/health", bind(this, &Impl::alive))
-      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("GET", "/readiness", api::readiness(services, bind(this, &Impl::readiness)))
       .add("GET", "/internal/peercontext", bind(this, &Impl::peer_context))
       .add("GET", "/x/torrents", bind(this, &Impl::torrents))
+      .add("GET", "/x/torrents/{digest}", bind(this, &Impl::torrent))
+      .add("GET", "/x/blacklist", bind(this, &Impl::blacklist))
       .add("PATCH", "/x/config/scheduler", bind(this, &Impl::configure_scheduler))
       .add("GET", "/x/status", bind(this, &Impl::status));
   blobs.add_routes(router);
@@ -179,7 +197,6 @@ Task<http::Response> Origin::Impl::alive(http::Request& /*request*/) {
 }
 
 Task<http::Response> Origin::Impl::readiness(http::Request& /*request*/) {
-  if (stopping) co_return http::text_response(503, "shutting down");
   std::array<uint8_t, 32> bytes{};
   services.random.fill(bytes);
   auto ready = co_await backends.ready(Digest(bytes).hex());
@@ -199,7 +216,8 @@ Task<http::Response> Origin::Impl::configure_scheduler(http::Request& request) {
   if (!body) co_return api::error_with_status(500, body.error());
   auto wanted = p2p::parse_engine_options(*body, p2p::origin_engine_options());
   if (!wanted) co_return api::error_with_status(500, wanted.error());
-  engine.configure(*wanted);
+  auto configured = engine.configure(*wanted);
+  if (!configured) co_return api::error_with_status(500, configured.error());
   log.info("scheduler configured anew");
   co_return http::text_response(200);
 }
@@ -227,6 +245,18 @@ Task<http::Response> Origin::Impl::status(http::Request& /*request*/) {
 
 Task<http::Response> Origin::Impl::torrents(http::Request& /*request*/) {
   co_return http::json_response(200, p2p::torrents_json(engine.torrents()));
+}
+
+Task<http::Response> Origin::Impl::torrent(http::Request& request) {
+  const auto digest = Digest::parse_any(api::param(request, "digest"));
+  if (!digest) co_return api::error_with_status(400, digest.error());
+  const auto status = engine.torrent(*digest);
+  if (!status) co_return http::text_response(404, "blob " + digest->str() + " is not seeded now");
+  co_return http::json_response(200, p2p::torrent_json(*status));
+}
+
+Task<http::Response> Origin::Impl::blacklist(http::Request& /*request*/) {
+  co_return http::text_response(200, p2p::blacklist_json(engine.blacklist()));
 }
 
 }  // namespace krakend::origin

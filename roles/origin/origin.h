@@ -52,6 +52,11 @@ class Origin {
     io::Address p2p;
   };
   Result<Bound> start();
+  /// What may change while it runs: the scheduler and the fixed members of the ring, `self` among them.
+  void configure(const OriginOptions& options);
+  /// Takes no more peers; the pieces that were asked for are still sent.
+  void drain();
+  Task<> drained(Duration limit);
   Task<> stop();
 
  private:

@@ -38,7 +38,7 @@ void WriteBack::count(const Metrics& metrics) {
 
 Result<void> WriteBack::start() {
   if (auto loaded = queue_.load(); !loaded) return loaded;
-  services_.tasks.spawn(queue_.run(), "write-back");
+  services_.tasks.spawn_essential(queue_.run(), "write-back");
   services_.tasks.spawn(adopt_flagged(), "write-back of flagged blobs");
   return {};
 }

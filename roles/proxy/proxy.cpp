@@ -1,11 +1,12 @@
 #include "roles/proxy/proxy.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "krakend/api/clients.h"
 #include "krakend/api/deletions.h"
-#include "krakend/api/requests.h"
+#include "krakend/api/operations.h"
 #include "krakend/io/task_group.h"
 #include "roles/proxy/downloads.h"
 #include "roles/proxy/origin_transfer.h"
@@ -17,6 +18,10 @@ namespace {
 // Uploads are swept so often in the time that they may be idle, and at least so often.
 constexpr unsigned sweeps_per_ttl = 8;
 constexpr Duration sweep_interval_max = 1h;
+// Of one client address, as the reference has it (contract config-ops §5.5).
+constexpr std::string_view calls_of_operators = "/proxy";
+constexpr double calls_per_second = 100;
+constexpr double calls_at_once = 20;
 
 }  // namespace
 
@@ -43,11 +48,17 @@ struct Proxy::Impl {
   Result<io::Address> listen(const io::Address& address) {
     http::Router router;
     router.add("GET", "/health", [](http::Request&) { return healthy(); });
-    api::add_metrics(router, services.metrics);
+    router.add("GET", "/readiness", api::readiness(services, [](http::Request&) { return healthy(); }));
+    api::add_operations(router, services);
     router.fallback([this](http::Request& request) { return handler.handle(request); });
     http::ListenOptions listen;
     listen.name = "registry";
     listen.address = address;
+    listen.tls = services.tls;
+    listen.compress = true;
+    listen.rates = {{std::string(calls_of_operators), calls_per_second, calls_at_once}};
+    // The registry has its own limits, and answers in its own form.
+    listen.max_body = std::numeric_limits<uint64_t>::max();
     return services.server.listen(std::move(listen), std::move(router));
   }
 
@@ -93,6 +104,13 @@ Result<std::vector<io::Address>> Proxy::start() {
   impl_->tasks.spawn(impl_->sweep(), "sweep uploads");
   if (impl_->options.has_copies) impl_->tasks.spawn(impl_->deletions.run(), "deletion feed");
   return bound;
+}
+
+void Proxy::configure(const ProxyOptions& options) {
+  impl_->options.registry = options.registry;
+  impl_->handler.configure(options.registry);
+  impl_->origin_hosts.configure(options.origins);
+  impl_->build_index_hosts.configure(options.build_indexes);
 }
 
 Task<> Proxy::stop() {

@@ -31,6 +31,8 @@ class Proxy {
   Proxy(api::Services services, storage::BlobStore& store, ProxyOptions options);
   ~Proxy();
   Result<std::vector<io::Address>> start();
+  /// What may change while it runs: the limits of uploads and the fixed host lists.
+  void configure(const ProxyOptions& options);
   Task<> stop();
 
  private:

@@ -4,6 +4,7 @@
 
 #include "krakend/api/clients.h"
 #include "krakend/api/lookup_cache.h"
+#include "krakend/api/operations.h"
 #include "krakend/api/requests.h"
 #include "krakend/io/task_group.h"
 #include "roles/tracker/announce_parser.h"
@@ -49,6 +50,9 @@ struct Tracker::Impl {
         peers(peer_limits(options)),
         policy(make_policy(options)),
         metainfo(services.loop, services.clock, metainfo_cache, json_bytes),
+        metainfo_seconds(services.metrics.timer(
+            {"metainfo_seconds", "Until a metainfo was there, the cache included", "get_metainfo"},
+            {0.001, 0.01, 0.1, 1, 10})),
         tasks(services.loop, log) {}
 
   http::Router router();
@@ -63,13 +67,14 @@ struct Tracker::Impl {
   Task<> clean_up();
 
   api::Services services;
-  const TrackerOptions options;
+  TrackerOptions options;
   Logger log;
   cluster::HostWatch origin_hosts;
   api::OriginCluster origins;
   PeerStore peers;
   HandoutPolicy policy;
   api::LookupCache<std::string, Json> metainfo;
+  Histogram metainfo_seconds;
   io::TaskGroup tasks;
 };
 
@@ -80,12 +85,21 @@ Tracker::~Tracker() = default;
 Result<io::Address> Tracker::start() {
   http::ListenOptions listen;
   listen.name = "tracker";
+  listen.running = {"/announce"};
   listen.address = impl_->options.listen;
+  listen.tls = impl_->services.tls;
+  listen.max_body = http::small_body;
   auto bound = impl_->services.server.listen(std::move(listen), impl_->router());
   if (!bound) return bound;
   impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");
-  impl_->tasks.spawn(impl_->clean_up(), "peer store cleanup");
+  impl_->tasks.spawn_essential(impl_->clean_up(), "peer store cleanup");
   return bound;
+}
+
+void Tracker::configure(const TrackerOptions& options) {
+  impl_->options.announce_limit = options.announce_limit;
+  impl_->options.announce_interval = options.announce_interval;
+  impl_->origin_hosts.configure(options.origins);
 }
 
 Task<> Tracker::stop() {
@@ -96,9 +110,9 @@ Task<> Tracker::stop() {
 http::Router Tracker::Impl::router() {
   using api::bind;
   http::Router router(http::Router::WrongMethod::method_not_allowed);
-  api::add_metrics(router, services.metrics);
+  api::add_operations(router, services);
   router.add("GET", "/health", bind(this, &Impl::health))
-      .add("GET", "/readiness", bind(this, &Impl::readiness))
+      .add("GET", "/readiness", api::readiness(services, bind(this, &Impl::readiness)))
       .add("POST", "/announce/{infohash}", bind(this, &Impl::announce_to_hash))
       .add("GET", "/announce", bind(this, &Impl::announce_by_body))
       .add("GET", "/namespace/{namespace}/blobs/{digest}/metainfo", bind(this, &Impl::get_metainfo))
@@ -159,8 +173,10 @@ Task<http::Response> Tracker::Impl::get_metainfo(http::Request& request) {
   if (!digest) co_return http::error_response(digest.error());
   std::string ns = api::param(request, "namespace");
   const std::string key = digest->hex() + ns;
+  const TimePoint began = services.clock.now();
   std::function<Task<Result<Json>>()> fetch = [this, ns, d = *digest] { return fetch_metainfo(ns, d); };
   auto json = co_await metainfo.get(key, fetch);
+  metainfo_seconds.observe(to_seconds(services.clock.now() - began));
   if (json) co_return http::json_response(200, **json);
   // An origin's status is passed on; trouble on the way to the origins is 500 (contract http-api §5.3).
   const int status = json.error().http_status != 0 ? json.error().http_status : 500;

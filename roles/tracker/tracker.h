@@ -26,6 +26,8 @@ class Tracker {
   ~Tracker();
   /// Listens; returns the bound address.
   Result<io::Address> start();
+  /// What may change while it runs: announce_limit, announce_interval, the fixed list of origins.
+  void configure(const TrackerOptions& options);
   Task<> stop();
 
  private:

@@ -30,14 +30,6 @@ http::Response ok_response() {
   return http::text_response(200, "OK\n");
 }
 
-void add_metrics(http::Router& router, const Metrics& metrics) {
-  router.add("GET", "/metrics", [metrics](http::Request&) -> Task<http::Response> {
-    auto response = http::text_response(200, metrics.text());
-    response.headers.set("Content-Type", "text/plain; version=0.0.4");
-    co_return response;
-  });
-}
-
 http::Response error_with_status(int status, const Error& error) {
   return http::text_response(status, error.message);
 }

@@ -81,6 +81,13 @@ Task<Result<void>> HostWatch::refresh() {
   co_return Result<void>{};
 }
 
+void HostWatch::configure(const HostsOptions& options) {
+  options_.ttl = options.ttl;
+  if (!options_.dns.empty() || !options.dns.empty()) return;
+  options_.fixed = options.fixed;
+  hosts_.set(options.fixed);
+}
+
 Task<> HostWatch::run() {
   while (!options_.dns.empty()) {
     auto refreshed = co_await refresh();

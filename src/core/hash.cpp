@@ -3,6 +3,7 @@
 #include <isa-l/crc.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <zlib.h>
 
 #include <bit>
 #include <cstring>
@@ -95,6 +96,10 @@ void Sha512::update(std::span<const std::byte> data) {
 
 ContentDigest Sha512::digest() {
   return ContentDigest(state_->finish<64>());
+}
+
+uint32_t crc32_combine(uint32_t first, uint32_t second, uint64_t second_length) {
+  return static_cast<uint32_t>(::crc32_combine(first, second, static_cast<z_off_t>(second_length)));
 }
 
 uint32_t crc32(uint32_t seed, std::span<const std::byte> data) {

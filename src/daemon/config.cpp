@@ -15,6 +15,7 @@ std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role
   defaults.store.cache_dir = defaults.data_dir + "/cache";
   defaults.store.download_dir = defaults.data_dir + "/download";
   defaults.store.upload_dir = defaults.data_dir + "/upload";
+  defaults.access_log.json = role == Role::origin || role == Role::proxy;  // as in the reference
   const std::string backend = defaults.data_dir + "/backend";
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.backends = {{".*", backend, "sharded_docker_blob"}};
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.database = defaults.data_dir + "/origin.db";
@@ -25,9 +26,7 @@ std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role
 Result<void> apply_chain(io::Disk& disk, ConfigTable& table, const std::string& path, bool secrets) {
   Result<std::vector<ConfigDocument>> chain = load_config_chain(disk, path);
   if (!chain) return propagate(chain);
-  for (const ConfigDocument& document : *chain) {
-    if (Result<void> done = table.apply(document.root, {document.path, secrets}); !done) return done;
-  }
+  for (const ConfigDocument& document : *chain) table.apply(document.root, {document.path, secrets});
   return {};
 }
 
@@ -38,7 +37,8 @@ Result<void> apply_block(io::Disk& disk, ConfigTable& table, const ConfigDocumen
     const std::string parent = resolve_beside(document.path, block["extends"].Scalar());
     if (Result<void> done = apply_chain(disk, table, parent, secrets); !done) return done;
   }
-  return table.apply(block, {document.path, secrets});
+  table.apply(block, {document.path, secrets});
+  return {};
 }
 
 Result<void> apply_shared_document(io::Disk& disk, const Config& config, const ConfigDocument& document,
@@ -134,6 +134,12 @@ Result<void> settle_all_hosts(Config& config, const Options& options) {
     agent::AgentOptions& to = role->settings.options;
     settle(*role, "tracker.hosts", Role::tracker, options.trackers, to.trackers);
     settle(*role, "build_index.hosts", Role::build_index, options.build_indexes, to.build_indexes);
+    settled.push_back(check_hosts(*role, "origin.hosts", to.origins));
+    // Without a word the agent knows no origins: the trackers tell it of those that matter.
+    if (!options.origins.empty()) {
+      to.origins = cluster::HostsOptions(options.origins);
+      role->table.set_by_flag("origin.hosts.static", "--origin");
+    }
   }
   for (const Result<void>& result : settled) {
     if (!result) return result;
@@ -141,17 +147,30 @@ Result<void> settle_all_hosts(Config& config, const Options& options) {
   return {};
 }
 
-/// In the reference an absent switch means "on"; here TLS is off unless the file speaks of it.
-Result<void> check_tls(Component& component) {
-  const CommonConfig& common = component.common();
-  const ConfigTable& table = component.table;
-  const bool both_off = table.given("tls.server.disabled") && common.tls_server_disabled &&
-                        table.given("tls.client.disabled") && common.tls_client_disabled;
-  if (!table.mentions("tls") || both_off) return {};
-  return fail(
-      Errc::invalid_argument,
-      "{}: TLS is not supported yet; set tls.server.disabled and tls.client.disabled to true, or remove tls",
-      to_string(component.role));
+Result<void> check_tls_server(const Component& component, const TlsConfig& tls) {
+  const std::pair<const char*, bool> missing[] = {{"tls.server.cert.path", tls.server.cert.empty()},
+                                                  {"tls.server.key.path", tls.server.key.empty()},
+                                                  {"tls.cas", tls.cas.empty()}};
+  for (const auto& [key, absent] : missing) {
+    if (!absent) continue;
+    return fail(Errc::invalid_argument, "{}: {} is missing: name it, or set tls.server.disabled to true",
+                to_string(component.role), key);
+  }
+  return {};
+}
+
+/// In the reference an absent switch means "on"; here that holds once a file speaks of TLS at all.
+Result<void> settle_tls(Component& component) {
+  ConfigTable& table = component.table;
+  TlsConfig& tls = component.common().tls;
+  if (!table.mentions("tls")) return {};
+  for (auto [path, side] :
+       {std::pair("tls.server.disabled", &tls.server), {"tls.client.disabled", &tls.client}}) {
+    if (table.given(path)) continue;
+    side->disabled = false;
+    table.explain_default(path, "default: on, because there is a tls block");
+  }
+  return tls.server.disabled ? Result<void>{} : check_tls_server(component, tls);
 }
 
 }  // namespace
@@ -170,13 +189,28 @@ std::string data_dir_of(const Options& options) {
   return fmt::format("/var/lib/krakend/{}", options.single() ? to_string(*options.roles.begin()) : "herd");
 }
 
-Result<Config> load_config(const Options& options, io::Disk& disk) {
+std::vector<Error> Config::errors() const {
+  std::vector<Error> all;
+  for (Component* component : components()) {
+    for (const ConfigProblem& problem : component->table.problems()) {
+      if (!problem.unknown_key || !component->common().unknown_keys_warn) all.push_back(problem.error);
+    }
+  }
+  return all;
+}
+
+Config default_config(const Options& options) {
   Config config;
   config.origin = make_component<OriginConfig>(options, Role::origin);
   config.build_index = make_component<BuildIndexConfig>(options, Role::build_index);
   config.tracker = make_component<TrackerConfig>(options, Role::tracker);
   config.proxy = make_component<ProxyConfig>(options, Role::proxy);
   config.agent = make_component<AgentConfig>(options, Role::agent);
+  return config;
+}
+
+Result<Config> read_config(const Options& options, io::Disk& disk) {
+  Config config = default_config(options);
   if (options.config_file) {
     if (Result<void> done = apply_file(disk, config, *options.config_file, false); !done)
       return propagate(done);
@@ -185,15 +219,27 @@ Result<Config> load_config(const Options& options, io::Disk& disk) {
     if (Result<void> done = apply_file(disk, config, *options.secrets_file, true); !done)
       return propagate(done);
   }
+  if (!config.errors().empty()) return config;  // nothing more can be said of it
   if (auto settled = settle_all_hosts(config, options); !settled) return propagate(settled);
   for (Component* component : config.components()) {
-    if (Result<void> checked = check_tls(*component); !checked) return propagate(checked);
-    if (options.log_level) component->common().log_level = *options.log_level;
+    if (Result<void> settled = settle_tls(*component); !settled) return propagate(settled);
+    if (options.log_level) component->common().log.level = *options.log_level;
     if (options.log_level) component->table.set_by_flag("zap.level", "--log-level");
-    if (options.log_json) component->common().log_json = *options.log_json;
+    if (options.log_json) component->common().log.json = *options.log_json;
     if (options.log_json) component->table.set_by_flag("zap.encoding", "--log-json");
   }
   return config;
+}
+
+Result<Config> load_config(const Options& options, io::Disk& disk) {
+  Result<Config> config = read_config(options, disk);
+  if (!config) return config;
+  std::vector<Error> errors = config->errors();
+  if (errors.empty()) return config;
+  Error first = std::move(errors.front());
+  if (errors.size() > 1)
+    first.message += fmt::format(" ({} more: krakend config check lists them)", errors.size() - 1);
+  return fail(std::move(first));
 }
 
 }  // namespace krakend::daemon

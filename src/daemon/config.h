@@ -8,7 +8,9 @@
 #include "daemon/config_lists.h"
 #include "daemon/config_table.h"
 #include "daemon/options.h"
+#include "daemon/tls_config.h"
 #include "krakend/core/log.h"
+#include "krakend/http/server.h"
 #include "krakend/io/disk.h"
 #include "krakend/storage/evictor.h"
 #include "roles/agent/agent.h"
@@ -29,14 +31,38 @@ struct MetricsConfig {
   std::string prefix;
 };
 
+struct AccessLogConfig {
+  std::string path;  ///< empty: none, or beside nginx's
+  bool json = false;
+  std::string nginx_path;     ///< nginx.access_log_path
+  std::string nginx_log_dir;  ///< nginx.log_dir
+};
+
+/// What a process takes at most. One process has one set of limits: the largest holds.
+struct LimitsConfig {
+  uint64_t connections = http::ListenOptions{}.max_connections;
+  uint64_t connections_per_address = http::ListenOptions{}.max_connections_per_address;
+  uint64_t requests = http::ListenOptions{}.max_requests;
+  uint64_t uploads = http::ListenOptions{}.max_uploads;
+  uint64_t head_bytes = http::ListenOptions{}.max_head;
+  Duration head_timeout = http::ListenOptions{}.head_timeout;
+  Duration idle_timeout = http::ListenOptions{}.idle_timeout;
+  Duration body_timeout = http::ListenOptions{}.body_timeout;
+  uint64_t memory_max = 0;  ///< bytes; 0: what the control group allows
+};
+
 /// What every component's YAML has.
 struct CommonConfig {
   std::string data_dir;
-  LogLevel log_level = LogLevel::info;
-  bool log_json = false;
+  bool unknown_keys_warn = false;
+  LogOptions log;
+  AccessLogConfig access_log;
+  /// From SIGTERM on, until the ports close; and from then on, until what still runs is cut.
+  Duration drain_delay{0};
+  Duration drain_timeout = 10s;
+  LimitsConfig limits;
   MetricsConfig metrics;
-  bool tls_server_disabled = true;
-  bool tls_client_disabled = true;
+  TlsConfig tls;
   /// The store's directories; one process has one store.
   storage::StoreOptions store;
   storage::EvictionOptions eviction;
@@ -45,6 +71,9 @@ struct CommonConfig {
 struct AgentConfig : CommonConfig {
   agent::AgentOptions options;
   PeerIdFactory peer_ids = PeerIdFactory::addr_hash;
+  /// Holds where the file names it, an empty list too.
+  std::vector<io::AddressRange> allowed_cidrs;
+  std::string registry_backup;  ///< "host:port"; empty: none
 };
 struct OriginConfig : CommonConfig {
   origin::OriginOptions options;
@@ -60,6 +89,7 @@ struct TrackerConfig : CommonConfig {
 };
 struct BuildIndexConfig : CommonConfig {
   build_index::BuildIndexOptions options;
+  bool response_cache_disabled = false;
   std::vector<BackendConfig> backends;
 };
 struct ProxyConfig : CommonConfig {
@@ -102,14 +132,22 @@ struct Config {
 
   /// In start order.
   std::vector<Component*> components() const;
+  /// What is wrong with the files, `unknown_keys` considered.
+  std::vector<Error> errors() const;
 };
 
 /// Directory that --data-dir names, or its default.
 std::string data_dir_of(const Options& options);
 
+/// The settings of the roles as they are before any file or flag.
+Config default_config(const Options& options);
+
 /// Defaults, then --config, then --secrets, then flags. With one role the file is that component's
 /// configuration, as the reference has it; with several it holds one block per role ("origin:",
-/// "build-index:", ...), and a block may itself extend that role's file. Blocks: start-up only.
+/// "build-index:", ...), and a block may itself extend that role's file. What is wrong with single keys is in
+/// errors(); the error is for files that cannot be applied at all. Blocks.
+Result<Config> read_config(const Options& options, io::Disk& disk);
+/// The same, and anything wrong is an error: the first thing, and how many more there are.
 Result<Config> load_config(const Options& options, io::Disk& disk);
 
 }  // namespace krakend::daemon

@@ -28,6 +28,7 @@ void accept_listener(ConfigTable& table, const std::string& at);
 void accept_log(ConfigTable& table, const std::string& at);
 void add_castore(ConfigTable& table, CommonConfig& config);
 void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine);
+void add_network_event(ConfigTable& table, p2p::NetworkEventOptions& events);
 void add_peer_identity(ConfigTable& table, PeerIdFactory& factory);
 
 }  // namespace krakend::daemon

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "daemon/config_table.h"
 #include "daemon/suggest.h"
 
@@ -36,6 +38,33 @@ auto into(std::string& target) {
     target = std::move(*text);
     return {};
   };
+}
+
+/// Plain scalars that look like numbers or booleans are those.
+std::string scalar_json(const YAML::Node& node) {
+  const Result<bool> boolean = read_boolean(node);
+  if (boolean) return *boolean ? "true" : "false";
+  const bool quoted = node.Tag() == "!";
+  double number = 0;
+  if (!quoted && YAML::convert<double>::decode(node, number) && std::isfinite(number))
+    return fmt::format("{}", number);
+  return json_text(node.Scalar());
+}
+
+Result<std::string> json_of(const YAML::Node& node, int depth) {
+  constexpr int deepest = 8;
+  if (depth > deepest) return fail_inside(node, "is nested too deep");
+  if (node.IsNull()) return "null";
+  if (node.IsScalar()) return scalar_json(node);
+  std::string inner;
+  for (const auto& item : node) {
+    const YAML::Node& value = node.IsMap() ? item.second : item;
+    Result<std::string> json = json_of(value, depth + 1);
+    if (!json) return json;
+    const std::string name = node.IsMap() ? json_text(item.first.Scalar()) + ":" : std::string();
+    inner += (inner.empty() ? "" : ",") + name + *json;
+  }
+  return node.IsMap() ? "{" + inner + "}" : "[" + inner + "]";
 }
 
 Result<void> ignore(const YAML::Node&) {
@@ -189,8 +218,54 @@ ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target) {
   return std::make_unique<PlainValue<List>>(target, "list of {location, weight}", read, write);
 }
 
+ConfigValuePtr make_paths_value(std::vector<std::string>& target) {
+  using Paths = std::vector<std::string>;
+  const auto read = [](const YAML::Node& node) -> Result<Paths> {
+    if (!node.IsSequence()) return fail(Errc::invalid_argument, "expected a list of {{path: FILE}}");
+    Paths paths;
+    for (const YAML::Node& item : node) {
+      std::string path;
+      Result<void> fields = read_fields(item, "an entry", {{"path", into(path)}});
+      if (!fields) return propagate(fields);
+      if (path.empty()) return fail_inside(item, "the entry has no path");
+      paths.push_back(std::move(path));
+    }
+    return paths;
+  };
+  const auto write = [](const Paths& paths) {
+    std::string all;
+    for (const std::string& path : paths)
+      all += fmt::format("{}{{path: {}}}", all.empty() ? "" : ", ", yaml_scalar(path));
+    return "[" + all + "]";
+  };
+  return std::make_unique<PlainValue<Paths>>(target, "list of {path}", read, write);
+}
+
 ConfigValuePtr make_tag_types_value(TagTypes& target) {
   return std::make_unique<TagTypesValue>(target);
+}
+
+ConfigValuePtr make_fields_value(std::vector<LogField>& target) {
+  using Fields = std::vector<LogField>;
+  const auto read = [](const YAML::Node& node) -> Result<Fields> {
+    if (!node.IsMap()) return fail(Errc::invalid_argument, "expected a map of names to values");
+    Fields fields;
+    for (const auto& [key, value] : mapping_pairs(node)) {
+      if (!key.IsScalar()) return propagate(Result<void>(fail_inside(key, "names must be words")));
+      Result<std::string> json = json_of(value, 0);
+      if (!json) return propagate(json);
+      fields.push_back({key.Scalar(), std::move(*json)});
+    }
+    return fields;
+  };
+  // JSON is YAML in flow style.
+  const auto write = [](const Fields& fields) {
+    std::string all;
+    for (const LogField& field : fields)
+      all += fmt::format("{}{}: {}", all.empty() ? "" : ", ", yaml_scalar(field.key), field.json);
+    return "{" + all + "}";
+  };
+  return std::make_unique<PlainValue<Fields>>(target, "map of name to value", read, write);
 }
 
 ConfigValuePtr make_address_ranges_value(std::vector<io::AddressRange>& target) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "daemon/config_value.h"
+#include "krakend/core/log.h"
 #include "krakend/io/address_range.h"
 #include "krakend/storage/blob_store.h"
 #include "roles/build_index/build_index.h"
@@ -26,6 +27,10 @@ using TagTypes = std::vector<std::pair<std::string, build_index::TagType>>;
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path);
 ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target);
 ConfigValuePtr make_tag_types_value(TagTypes& target);
+/// A list of {path: FILE}.
+ConfigValuePtr make_paths_value(std::vector<std::string>& target);
+/// Fields of log lines: a map of names to any values.
+ConfigValuePtr make_fields_value(std::vector<LogField>& target);
 ConfigValuePtr make_address_ranges_value(std::vector<io::AddressRange>& target);
 
 }  // namespace krakend::daemon

@@ -24,6 +24,7 @@ void describe(ConfigTable& table, OriginConfig& config) {
             "checks");
   table.key("healthcheck.timeout", options.health.timeout, "how long a check may take");
   add_scheduler(table, options.scheduler);
+  add_network_event(table, options.scheduler.network_event);
   add_peer_identity(table, config.peer_ids);
   add_common(table, config);
 
@@ -39,11 +40,14 @@ void describe(ConfigTable& table, OriginConfig& config) {
   table.size_key("blobrefresh.size_limit", options.refresh_size_limit,
                  "larger blobs are not fetched from their backend; 0: no limit");
 
-  table.accept("", {"verbose"});
+  table.accept("", {"verbose"}, "has none in the reference either");
   accept_listener(table, "blobserver.listener");
   accept_log(table, "backend_manager.log");
   accept_retry(table, "writeback");
-  table.accept_open("auth");
+  table.accept_open("auth", "backends that need credentials are not there yet");
+  table.reloadable({"scheduler.seeder_tti", "scheduler.leecher_tti", "scheduler.conn_tti",
+                    "scheduler.super_seeding", "scheduler.connstate", "scheduler.conn", "scheduler.dispatch",
+                    "cluster.static", "cluster.ttl", "castore.cache_cleanup", "castore.capacity"});
 }
 
 }  // namespace krakend::daemon

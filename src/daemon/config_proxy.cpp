@@ -22,10 +22,14 @@ void describe(ConfigTable& table, ProxyConfig& config) {
 
   accept_active_health(table, "origin.healthcheck");
   accept_active_health(table, "build_index.healthcheck");
-  table.accept_open("registry.docker");
+  table.accept_open("registry.docker", "the registry is krakend's own");
   accept_listener(table, "registryoverride.listener");
   accept_listener(table, "server.listener");
-  table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"});
+  table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"},
+               "prefetching is not there yet");
+  table.reloadable({"origin.hosts.static", "origin.hosts.ttl", "build_index.hosts.static",
+                    "build_index.hosts.ttl", "castore.cache_cleanup", "castore.capacity",
+                    "registry.upload_size_max", "registry.upload_ttl"});
 }
 
 }  // namespace krakend::daemon

@@ -92,21 +92,24 @@ void ConfigTable::bind(std::string path, ConfigValuePtr value, std::string meani
   keys_.push_back(std::move(key));
 }
 
-void ConfigTable::accept(std::string_view block, std::initializer_list<std::string_view> names) {
+void ConfigTable::accept(std::string_view block, std::initializer_list<std::string_view> names,
+                         std::string why) {
   for (const std::string_view name : names) {
     std::string path = join(block, name);
     if (find(path) != nullptr) continue;
     ConfigKey key;
     key.path = std::move(path);
     key.use = KeyUse::accepted;
+    key.meaning = why;
     keys_.push_back(std::move(key));
   }
 }
 
-void ConfigTable::accept_open(std::string path) {
+void ConfigTable::accept_open(std::string path, std::string why) {
   ConfigKey key;
   key.path = std::move(path);
   key.use = KeyUse::accepted;
+  key.meaning = std::move(why);
   key.open = true;
   keys_.push_back(std::move(key));
 }
@@ -117,6 +120,14 @@ void ConfigTable::refuse(std::string path, std::string advice) {
   key.use = KeyUse::refused;
   key.meaning = std::move(advice);
   keys_.push_back(std::move(key));
+}
+
+void ConfigTable::reloadable(std::initializer_list<std::string_view> paths) {
+  for (const std::string_view path : paths) {
+    for (ConfigKey& key : keys_) {
+      if (key.use == KeyUse::bound && (key.path == path || below(key.path, path))) key.live = true;
+    }
+  }
 }
 
 ConfigKey* ConfigTable::find(std::string_view path) {
@@ -143,37 +154,35 @@ void ConfigTable::reset_below(std::string_view block) {
   std::erase_if(unused_, [&](const UnusedKey& key) { return key.path == block || below(key.path, block); });
 }
 
-Result<void> ConfigTable::apply(const YAML::Node& root, const ConfigSource& source) {
-  if (root.IsNull()) return {};
-  return apply_block(root, "", source);
+void ConfigTable::apply(const YAML::Node& root, const ConfigSource& source) {
+  if (!root.IsNull()) apply_block(root, "", source);
 }
 
-Result<void> ConfigTable::apply_block(const YAML::Node& node, const std::string& path,
-                                      const ConfigSource& source) {
-  if (node.IsNull()) {
-    reset_below(path);
-    return {};
-  }
+void ConfigTable::apply_block(const YAML::Node& node, const std::string& path, const ConfigSource& source) {
+  const auto wrong = [&](const YAML::Node& at, std::string_view what) {
+    problems_.push_back({{Errc::invalid_argument, fmt::format("{}: {}", place(source, at), what)}});
+  };
+  if (node.IsNull()) return reset_below(path);
   if (!node.IsMap()) {
-    return fail(Errc::invalid_argument, "{}: {} must be a mapping", place(source, node),
-                path.empty() ? "the document" : path);
+    return wrong(node, fmt::format("{} must be a mapping", path.empty() ? "the document" : path));
   }
   if (!path.empty()) mentioned_.insert(path);
   for (const auto& [name, value] : mapping_pairs(node)) {
-    if (!name.IsScalar()) return fail(Errc::invalid_argument, "{}: keys must be words", place(source, name));
+    if (!name.IsScalar()) {
+      wrong(name, "keys must be words");
+      continue;
+    }
     const std::string child = join(path, name.Scalar());
     if (child == "extends") continue;  // the loader has followed it
-    Result<void> done;
     if (ConfigKey* key = find(child)) {
-      done = apply_key(*key, value, source);
+      if (Result<void> done = apply_key(*key, value, source); !done)
+        problems_.push_back({std::move(done.error())});
     } else if (is_block(child)) {
-      done = apply_block(value, child, source);
+      apply_block(value, child, source);
     } else {
-      done = fail(unknown_key(child, name, value, source));
+      problems_.push_back({unknown_key(child, name, value, source), true});
     }
-    if (!done) return done;
   }
-  return {};
 }
 
 Result<void> ConfigTable::apply_key(ConfigKey& key, const YAML::Node& node, const ConfigSource& source) {

@@ -35,9 +35,11 @@ struct ConfigKey {
   std::string type;           ///< "duration"; of bound keys
   std::string unit;           ///< "connections"; empty where the type says it
   std::string default_value;  ///< as YAML
-  std::string meaning;        ///< one line; of refused keys: what to do instead
-  bool open = false;          ///< accepted with anything below it
-  ConfigValuePtr value;       ///< of bound keys
+  /// One line; of accepted keys: why they have no effect; of refused ones: what to do instead.
+  std::string meaning;
+  bool open = false;     ///< accepted with anything below it
+  bool live = false;     ///< a reload changes it; the others need a restart
+  ConfigValuePtr value;  ///< of bound keys
   Provenance from;
 };
 
@@ -51,6 +53,12 @@ struct ConfigSource {
 struct UnusedKey {
   std::string path;
   std::string where;
+};
+
+/// Something wrong in a file, with its place.
+struct ConfigProblem {
+  Error error;
+  bool unknown_key = false;  ///< may be softened to a warning
 };
 
 /// The YAML keys of one component, bound to the places of its configuration, which must outlive the table.
@@ -72,19 +80,24 @@ class ConfigTable {
   }
   void bind(std::string path, ConfigValuePtr value, std::string meaning, std::string unit = {});
   /// Keys below `block` (empty: top level) that are accepted without effect. Those bound already stay bound.
-  void accept(std::string_view block, std::initializer_list<std::string_view> names);
+  void accept(std::string_view block, std::initializer_list<std::string_view> names, std::string why);
   /// Accepts `path` with anything below it.
-  void accept_open(std::string path);
+  void accept_open(std::string path, std::string why);
   void refuse(std::string path, std::string advice);
+  /// Bound keys, or blocks of them, that a reload changes. They stand in the table already.
+  void reloadable(std::initializer_list<std::string_view> paths);
 
-  /// Applies one document, or the part of it that belongs to this component.
-  Result<void> apply(const YAML::Node& root, const ConfigSource& source);
+  /// Applies one document, or the part of it that belongs to this component. What is wrong is in problems();
+  /// the rest is applied.
+  void apply(const YAML::Node& root, const ConfigSource& source);
   /// Notes that a flag has set the place behind `path`.
   void set_by_flag(std::string_view path, std::string flag);
   /// What to say of a default that is only decided at start.
   void explain_default(std::string_view path, std::string text);
   /// True when a file said something other than null at `path` or below.
   bool mentions(std::string_view path) const;
+  /// How many keys and blocks of the table the files spoke of.
+  size_t known() const { return mentioned_.size(); }
   /// A file or a flag said it.
   bool given(std::string_view path) const;
   /// "agent.yaml:12" or "--tracker"; "default".
@@ -92,6 +105,8 @@ class ConfigTable {
 
   const std::vector<ConfigKey>& keys() const { return keys_; }
   const std::vector<UnusedKey>& unused() const { return unused_; }
+  /// In order of discovery.
+  const std::vector<ConfigProblem>& problems() const { return problems_; }
   /// The bound keys as YAML that apply() takes, each with a comment on its origin; what came from a secrets
   /// file is masked.
   std::string print(int indent) const;
@@ -100,7 +115,7 @@ class ConfigTable {
   ConfigKey* find(std::string_view path);
   const ConfigKey* find(std::string_view path) const;
   bool is_block(std::string_view path) const;
-  Result<void> apply_block(const YAML::Node& node, const std::string& path, const ConfigSource& source);
+  void apply_block(const YAML::Node& node, const std::string& path, const ConfigSource& source);
   Result<void> apply_key(ConfigKey& key, const YAML::Node& node, const ConfigSource& source);
   Error unknown_key(const std::string& path, const YAML::Node& key, const YAML::Node& value,
                     const ConfigSource& source) const;
@@ -108,6 +123,7 @@ class ConfigTable {
 
   std::vector<ConfigKey> keys_;
   std::vector<UnusedKey> unused_;
+  std::vector<ConfigProblem> problems_;
   std::set<std::string, std::less<>> mentioned_;
 };
 

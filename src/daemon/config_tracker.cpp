@@ -17,12 +17,15 @@ void describe(ConfigTable& table, TrackerConfig& config) {
   table.refuse("peerstore.redis.enabled", "remove it: peers are kept in memory");
   table.accept("peerstore.redis",
                {"addr", "dial_timeout", "read_timeout", "write_timeout", "peer_set_window_size",
-                "max_peer_set_windows", "max_idle_conns", "max_active_conns", "idle_conn_timeout"});
+                "max_peer_set_windows", "max_idle_conns", "max_active_conns", "idle_conn_timeout"},
+               "peers are kept in memory");
   table.accept("originstore",
-               {"locations_ttl", "locations_error_ttl", "origin_context_ttl", "origin_unavailable_ttl"});
-  table.accept("trackerserver", {"get_metainfo_limit"});
+               {"locations_ttl", "locations_error_ttl", "origin_context_ttl", "origin_unavailable_ttl"},
+               "fixed at 10 s; 1 s and 3 s after a failure");
+  table.accept("trackerserver", {"get_metainfo_limit"}, "has none in the reference either");
   accept_listener(table, "trackerserver.listener");
-  table.accept_open("logging");
+  table.accept_open("logging", "has none in the reference either");
+  table.reloadable({"trackerserver", "origin.hosts.static", "origin.hosts.ttl"});
 }
 
 }  // namespace krakend::daemon

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 
 namespace krakend::daemon {
 namespace {
 
-/// Requests in progress get this long to finish after SIGTERM.
-constexpr Duration drain_grace = 10s;
+/// Descriptors that are not for HTTP connections: blobs, peers, the database, the log.
+constexpr size_t other_files = 512;
 
 http::ClientOptions client_options(const Options& options) {
   constexpr unsigned threads_of_one_role = 32;
@@ -31,46 +29,57 @@ std::string in_process(const io::Address& bound) {
   return io::Address{connectable(bound.host), bound.port}.str();
 }
 
+std::function<void(http::ListenOptions&)> limit_listeners(const LimitsConfig& limits) {
+  return [limits](http::ListenOptions& options) {
+    options.max_connections = limits.connections;
+    options.max_connections_per_address = limits.connections_per_address;
+    options.max_requests = limits.requests;
+    options.max_uploads = limits.uploads;
+    options.max_head = limits.head_bytes;
+    options.head_timeout = limits.head_timeout;
+    options.idle_timeout = limits.idle_timeout;
+    options.body_timeout = limits.body_timeout;
+  };
+}
+
 }  // namespace
 
-Daemon::Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log)
+Daemon::Daemon(Surroundings around, Options options, const Config& config, Plan plan, Backends backends,
+               HostFacts host, Logger log)
     : options_(std::move(options)),
       plan_(std::move(plan)),
       backend_configs_(std::move(backends)),
       host_(std::move(host)),
       log_(std::move(log)),
-      clock_(io::make_system_clock(loop_)),
-      random_(io::make_system_random()),
-      net_(io::make_tcp_net(loop_, *clock_)),
-      disk_(io::make_posix_disk()),
-      server_(http::make_server(loop_, *clock_, *net_, log_.module("http"))),
-      background_(loop_, log_.module("storage")),
-      tasks_(loop_, log_.module("daemon")) {}
+      running_(config),
+      around_(std::move(around)),
+      tls_({around_.loop, around_.clock, around_.disk}, metrics_, log_.module("tls")),
+      background_(around_.loop, log_.module("storage")),
+      tasks_(around_.loop, log_.module("daemon")) {}
 
 Daemon::~Daemon() = default;
 
-int Daemon::run() {
-  signals_ = std::make_unique<io::SignalWatch>(loop_, [this](int number) { on_signal(number); });
-  loop_.post([this] { tasks_.spawn(start(), "start"); });
-  loop_.run();
-  signals_.reset();
-  return exit_status_;
+void Daemon::start(std::function<void()> ended) {
+  ended_ = std::move(ended);
+  tasks_.spawn(start_all(), "start");
 }
 
-Task<> Daemon::start() {
+Task<> Daemon::start_all() {
   Result<void> started = co_await start_roles();
   if (stopping_) co_return;
   if (!started) {
     fmt::print(stderr, "krakend: {}\n", started.error().message);
     exit_status_ = 1;
-    begin_stop();
+    stop();
     co_return;
   }
+  use_limits();
   log_.info("{}: data in {}", version_text(), plan_.data_dir);
   for (const Listener& listener : listeners_) {
     const std::string role(to_string(listener.role));
     log_.role(role).info("listener {} {} {}", role, listener.name, listener.address);
   }
+  ready_ = true;
   log_.info("ready");
   io::notify_service_manager("READY=1");
 }
@@ -78,16 +87,28 @@ Task<> Daemon::start() {
 void Daemon::start_statsd() {
   for (const Plan::Statsd& statsd : plan_.statsd) {
     const std::string role(to_string(statsd.role));
-    statsd_.push_back(
-        std::make_unique<StatsdReporter>(StatsdReporter::Services{loop_, *clock_, metrics_.role(role)},
-                                         statsd.target, statsd.prefix, log_.role(role)));
+    statsd_.push_back(std::make_unique<StatsdReporter>(
+        StatsdReporter::Services{around_.loop, around_.clock, metrics_.role(role)}, statsd.target,
+        statsd.prefix, log_.role(role)));
     background_.spawn(statsd_.back()->run(), "statsd");
   }
 }
 
 Task<Result<void>> Daemon::start_roles() {
+  if (Result<void> opened = open_logs(); !opened) co_return opened;
+  if (Result<void> loaded = tls_.load(plan_.tls); !loaded) co_return loaded;
   if (Result<void> opened = open_store(); !opened) co_return opened;
+  overload_ =
+      std::make_unique<OverloadWatch>(OverloadWatch::Services{around_.clock,
+                                                              [this](bool now) {
+                                                                for (const auto& [role, server] : servers_)
+                                                                  server->overload(now);
+                                                              },
+                                                              metrics_},
+                                      log_);
+  background_.spawn_essential(overload_->run(), "overload watch");
   start_statsd();
+  background_.spawn(tls_.watch(), "certificates");
   // Each role may need those before it.
   auto origin = co_await start_origin();
   if (!origin || stopping_) co_return origin;
@@ -102,15 +123,15 @@ Result<void> Daemon::open_store() {
   if (!plan_.origin && !plan_.proxy && !plan_.agent) return {};
   // The one store counts for the role that owns it first.
   const Metrics metrics = metrics_.role(plan_.origin ? "origin" : plan_.proxy ? "proxy" : "agent");
-  store_ = std::make_unique<storage::BlobStore>(loop_, *disk_, *random_, plan_.store, log_.module("storage"),
-                                                metrics);
+  store_ = std::make_unique<storage::BlobStore>(around_.loop, around_.disk, around_.random, plan_.store,
+                                                log_.module("storage"), metrics);
   if (Result<void> opened = store_->open_directories(); !opened) return opened;
-  evictor_ =
-      std::make_unique<storage::Evictor>(storage::Evictor::Services{loop_, *clock_, *disk_, *store_},
-                                         plan_.eviction, store_->places(), log_.module("storage"), metrics);
+  evictor_ = std::make_unique<storage::Evictor>(
+      storage::Evictor::Services{around_.loop, around_.clock, around_.disk, *store_}, plan_.eviction,
+      store_->places(), log_.module("storage"), metrics);
   store_->set_room_maker([this](uint64_t bytes) { return evictor_->free(bytes); });
-  background_.spawn(evictor_->run(), "eviction");
-  background_.spawn(store_->drain_memory(*clock_, background_), "memory cache");
+  background_.spawn_essential(evictor_->run(), "eviction");
+  background_.spawn(store_->drain_memory(around_.clock, background_), "memory cache");
   return {};
 }
 
@@ -121,17 +142,18 @@ Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<
     if (!name_path)
       return fail(Errc::invalid_argument, "backends, {}: {}", entry.ns, name_path.error().message);
     const std::string probe = entry.root + "/.krakend-write-test";
-    Result<void> writable = disk_->make_dirs(entry.root);
-    if (writable) writable = io::write_file(*disk_, probe, "");
-    if (writable) writable = disk_->remove(probe);
+    Result<void> writable = io::make_dirs_durably(around_.disk, entry.root);
+    if (writable) writable = io::write_file(around_.disk, probe, "");
+    if (writable) writable = around_.disk.remove(probe);
     if (!writable) {
       return fail(
           writable.error().code,
           "the backend directory {} cannot be written: {}; choose another with --data-dir or backends",
           entry.root, writable.error().message);
     }
-    Result<void> added = target.add(
-        entry.ns, backend::make_file_backend(loop_, *disk_, std::move(*name_path)), entry.must_ready);
+    Result<void> added =
+        target.add(entry.ns, backend::make_file_backend(around_.loop, around_.disk, std::move(*name_path)),
+                   entry.must_ready);
     if (!added) return fail(Errc::invalid_argument, "backends: {}", added.error().message);
   }
   return {};
@@ -139,23 +161,32 @@ Result<void> Daemon::open_backends(backend::Backends& target, const std::vector<
 
 Result<uint16_t> Daemon::free_port(uint16_t wanted) {
   if (wanted != 0) return wanted;
-  Result<std::unique_ptr<io::Listener>> probe = net_->listen({plan_.listen_host, 0});
+  Result<std::unique_ptr<io::Listener>> probe = around_.net.listen({plan_.listen_host, 0});
   if (!probe) return propagate(probe);
   return (*probe)->local().port;
 }
 
 api::Services Daemon::services(Role role) {
   const Logger log = log_.role(std::string(to_string(role)));
-  clients_.push_back(http::make_client(loop_, *clock_, client_options(options_)));
-  return {loop_,
-          *clock_,
-          *random_,
-          *net_,
-          *disk_,
-          *server_,
+  const Metrics metrics = metrics_.role(std::string(to_string(role)));
+  servers_[role] = std::make_unique<RoleServer>(
+      http::make_server(around_.loop, around_.clock, around_.net, log_.module("http")), metrics,
+      access_logs_[role]);
+  servers_[role]->configure(limit_listeners(affordable_limits()));
+  http::ClientOptions client = client_options(options_);
+  client.tls = tls_.client(role);
+  clients_.push_back(around_.make_client(std::move(client)));
+  return {around_.loop,
+          around_.clock,
+          around_.random,
+          around_.net,
+          around_.disk,
+          *servers_[role],
           *clients_.back(),
           log,
-          metrics_.role(std::string(to_string(role)))};
+          metrics,
+          tls_.server(role),
+          this};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
@@ -163,8 +194,8 @@ void Daemon::announce_listener(Role role, std::string_view name, const io::Addre
 }
 
 Result<void> Daemon::open_origin_database() {
-  auto database =
-      storage::Database::open(loop_, *disk_, backend_configs_.origin_database, log_.role("origin"));
+  auto database = storage::Database::open(around_.loop, around_.disk, backend_configs_.origin_database,
+                                          log_.role("origin"));
   if (!database) return propagate(database);
   origin_database_ = std::move(*database);
   auto table = retry::make_write_back_table(*origin_database_);
@@ -178,20 +209,20 @@ Result<void> Daemon::open_origin_database() {
 Task<Result<std::string>> Daemon::find_own_label(uint16_t port) {
   const cluster::HostsOptions& members = plan_.origin->cluster;
   if (members.dns.empty()) co_return own_label(options_, host_, plan_, port, members.fixed);
-  cluster::HostWatch watch(*net_, *clock_, members, log_.role("origin"));
-  const TimePoint deadline = clock_->now() + plan_.membership_wait_timeout;
+  cluster::HostWatch watch(around_.net, around_.clock, members, log_.role("origin"));
+  const TimePoint deadline = around_.clock.now() + plan_.membership_wait_timeout;
   for (bool told = false;; told = true) {
     auto known = co_await watch.refresh();
     Result<std::string> label = fail(Errc::cancelled, "stopped");
     if (known) label = own_label(options_, host_, plan_, port, watch.hosts().list());
     if (label || stopping_) co_return label;
     const Error& error = known ? label.error() : known.error();
-    if (clock_->now() >= deadline) {
+    if (around_.clock.now() >= deadline) {
       co_return fail(Errc::timeout, "cluster.dns {}: {}; waited {}", members.dns, error.message,
                      format_duration(plan_.membership_wait_timeout));
     }
     if (!told) log_.role("origin").info("waiting for cluster.dns {}: {}", members.dns, error.message);
-    co_await clock_->sleep(plan_.membership_wait_interval);
+    co_await around_.clock.sleep(plan_.membership_wait_interval);
   }
 }
 
@@ -220,7 +251,7 @@ Task<Result<void>> Daemon::start_origin() {
 
 Result<void> Daemon::start_build_index() {
   if (!plan_.build_index) return {};
-  if (plan_.build_index->origins.empty()) plan_.build_index->origins = {origin_address_};
+  fill_local_hosts(plan_);
   Result<void> opened = open_backends(build_index_backends_, backend_configs_.build_index);
   if (!opened) return opened;
   build_index_ = std::make_unique<build_index::BuildIndex>(services(Role::build_index), build_index_backends_,
@@ -234,7 +265,7 @@ Result<void> Daemon::start_build_index() {
 
 Result<void> Daemon::start_tracker() {
   if (!plan_.tracker) return {};
-  if (plan_.tracker->origins.empty()) plan_.tracker->origins = {origin_address_};
+  fill_local_hosts(plan_);
   tracker_ = std::make_unique<tracker::Tracker>(services(Role::tracker), *plan_.tracker);
   auto bound = tracker_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
@@ -245,8 +276,7 @@ Result<void> Daemon::start_tracker() {
 
 Result<void> Daemon::start_proxy() {
   if (!plan_.proxy) return {};
-  if (plan_.proxy->origins.empty()) plan_.proxy->origins = {origin_address_};
-  if (plan_.proxy->build_indexes.empty()) plan_.proxy->build_indexes = {build_index_address_};
+  fill_local_hosts(plan_);
   proxy_ = std::make_unique<proxy::Proxy>(services(Role::proxy), *store_, *plan_.proxy);
   auto bound = proxy_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
@@ -256,8 +286,7 @@ Result<void> Daemon::start_proxy() {
 
 Result<void> Daemon::start_agent() {
   if (!plan_.agent) return {};
-  if (plan_.agent->trackers.empty()) plan_.agent->trackers = {tracker_address_};
-  if (plan_.agent->build_indexes.empty()) plan_.agent->build_indexes = {build_index_address_};
+  fill_local_hosts(plan_);
   agent_ = std::make_unique<agent::Agent>(services(Role::agent), *store_, *plan_.agent);
   auto bound = agent_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
@@ -267,42 +296,67 @@ Result<void> Daemon::start_agent() {
   return {};
 }
 
-void Daemon::on_signal(int number) {
-  if (number == SIGHUP) {
-    log_.info("SIGHUP has no effect; restart to read the configuration again");
-    return;
+Daemon::Backends backends_of(const Config& config) {
+  Daemon::Backends backends;
+  if (config.origin) {
+    backends.origin = config.origin->settings.backends;
+    backends.origin_database = config.origin->settings.database;
   }
-  if (stopping_) std::_Exit(1);
-  log_.info("stopping on signal {}; a second one stops at once", number);
-  begin_stop();
+  if (config.build_index) backends.build_index = config.build_index->settings.backends;
+  return backends;
 }
 
-void Daemon::begin_stop() {
-  if (stopping_) return;
-  stopping_ = true;
-  io::notify_service_manager("STOPPING=1");
-  tasks_.spawn(stop_roles(), "stop");
+void Daemon::fill_local_hosts(Plan& plan) const {
+  const auto fill = [](cluster::HostsOptions& hosts, const std::string& local) {
+    if (hosts.empty() && !local.empty()) hosts = {local};
+  };
+  if (plan.build_index) fill(plan.build_index->origins, origin_address_);
+  if (plan.tracker) fill(plan.tracker->origins, origin_address_);
+  if (plan.proxy) fill(plan.proxy->origins, origin_address_);
+  if (plan.proxy) fill(plan.proxy->build_indexes, build_index_address_);
+  if (plan.agent) fill(plan.agent->trackers, tracker_address_);
+  if (plan.agent) fill(plan.agent->build_indexes, build_index_address_);
 }
 
-Task<> Daemon::stop_roles() {
-  co_await server_->stop(drain_grace);
-  co_await background_.stop();
-  if (agent_) co_await agent_->stop();
-  if (proxy_) co_await proxy_->stop();
-  if (tracker_) co_await tracker_->stop();
-  if (build_index_) co_await build_index_->stop();
-  if (origin_) co_await origin_->stop();
-  if (origin_database_) co_await origin_database_->stop();
-  loop_.post([this] { leave_when_idle(); });
-}
-
-void Daemon::leave_when_idle() {
-  if (tasks_.size() > 0) {
-    loop_.post([this] { leave_when_idle(); });
-    return;
+Result<void> Daemon::open_logs() {
+  std::map<std::string, LineLog> files;
+  for (const auto& [role, access] : plan_.access_logs) {
+    if (access.path.empty()) continue;
+    LineLog& file = files[access.path];
+    if (!file) {
+      auto opened = LineLog::open(access.path);
+      if (!opened) return fail(Errc::io, "access log {}; check its path", opened.error().message);
+      file = std::move(*opened);
+    }
+    access_logs_[role] = {file, access.json, host_.host_name};
   }
-  if (exit_status_ == 0) log_.info("stopped");
-  loop_.stop();
+  return {};
+}
+
+/// The descriptors that are allowed bound what can be connected.
+uint64_t Daemon::affordable_connections() const {
+  const uint64_t files = io::open_files_max();
+  return files > 2 * other_files ? files - other_files : files / 2;
+}
+
+LimitsConfig Daemon::affordable_limits() const {
+  LimitsConfig limits = plan_.limits;
+  limits.connections = std::min(limits.connections, affordable_connections());
+  return limits;
+}
+
+void Daemon::use_limits() {
+  const LimitsConfig limits = affordable_limits();
+  if (limits.connections < plan_.limits.connections) {
+    log_.warn(
+        "{} open files are allowed: {} connections instead of limits.connections {}; raise LimitNOFILE "
+        "(ulimit "
+        "-n) to {}",
+        io::open_files_max(), limits.connections, plan_.limits.connections,
+        plan_.limits.connections + other_files);
+  }
+  overload_->set_memory_max(limits.memory_max);
+  for (const auto& [role, server] : servers_) server->configure(limit_listeners(limits));
 }
 
 }  // namespace krakend::daemon

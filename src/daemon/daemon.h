@@ -1,16 +1,27 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "daemon/overload.h"
 #include "daemon/plan.h"
+#include "daemon/role_server.h"
+#include "daemon/running_config.h"
 #include "daemon/statsd.h"
+#include "daemon/tls_material.h"
+#include "krakend/api/operations.h"
 #include "krakend/backend/backend.h"
 #include "krakend/http/client.h"
 #include "krakend/http/server.h"
-#include "krakend/io/system.h"
+#include "krakend/io/clock.h"
+#include "krakend/io/disk.h"
+#include "krakend/io/loop.h"
+#include "krakend/io/net.h"
+#include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
 #include "krakend/retry/task_table.h"
 #include "krakend/storage/blob_store.h"
@@ -18,9 +29,20 @@
 
 namespace krakend::daemon {
 
-/// The running process: builds everything once, from general to specific, starts the roles so that each finds
-/// those it depends on listening, and stops them in reverse. Owns all of it.
-class Daemon {
+/// What one daemon finds around it. All of it outlives the daemon.
+struct Surroundings {
+  io::Loop& loop;
+  io::Clock& clock;
+  io::Random& random;
+  io::Net& net;
+  io::Disk& disk;
+  std::function<std::unique_ptr<http::Client>(const http::ClientOptions&)> make_client;
+};
+
+/// The roles of one process: builds everything once, from general to specific, starts the roles so that each
+/// finds those it depends on listening, and stops them in reverse. Owns all of it but its surroundings. Loop
+/// thread.
+class Daemon final : public api::Operations {
  public:
   struct Backends {
     /// SQLite file of the origin.
@@ -28,11 +50,29 @@ class Daemon {
     std::vector<BackendConfig> origin;
     std::vector<BackendConfig> build_index;
   };
-  Daemon(Options options, Plan plan, Backends backends, HostFacts host, Logger log);
-  ~Daemon();
+  /// `config` is what the plan was made of.
+  Daemon(Surroundings around, Options options, const Config& config, Plan plan, Backends backends,
+         HostFacts host, Logger log);
+  /// Only after it has ended.
+  ~Daemon() override;
 
-  /// Runs until a signal. Exit status: 0 after a clean stop, 1 when the start failed.
-  int run();
+  /// Starts soon. `ended` is called once, on the loop, when everything has stopped: after stop(), or because
+  /// the start failed. The daemon may be destroyed then, though not inside the call.
+  void start(std::function<void()> ended);
+  /// Drains and stops. Idempotent.
+  void stop();
+  /// Something has ended without which there is no use in going on: stops, exit status 1.
+  void give_up(const std::string& reason);
+  /// Reads the configuration again; the log tells what came of it.
+  void reload_soon();
+  bool stopping() const { return stopping_; }
+  /// All roles listen.
+  bool ready() const { return ready_; }
+  /// 0 after a clean stop, 1 when the start failed or after give_up().
+  int exit_status() const { return exit_status_; }
+
+  bool draining() const override { return stopping_; }
+  Task<http::Response> reload() override;
 
  private:
   struct Listener {
@@ -40,7 +80,7 @@ class Daemon {
     std::string name;
     std::string address;
   };
-  Task<> start();
+  Task<> start_all();
   Task<Result<void>> start_roles();
   Task<Result<void>> start_origin();
   Task<Result<std::string>> find_own_label(uint16_t port);
@@ -57,10 +97,23 @@ class Daemon {
   /// Kept until everything has started, so that a failed start says just what failed.
   void announce_listener(Role role, std::string_view name, const io::Address& address);
 
-  void on_signal(int number);
-  void begin_stop();
+  /// Hosts that stand nowhere are the roles of this process.
+  void fill_local_hosts(Plan& plan) const;
+  Result<void> open_logs();
+  /// Of the plan, as far as the system affords them.
+  LimitsConfig affordable_limits() const;
+  void use_limits();
+  uint64_t affordable_connections() const;
+
+  // daemon_life.cpp
+  Task<> reload_and_tell();
+  Task<Result<RunningConfig::Changes>> read_again();
+  void apply(Plan plan, const RunningConfig::Changes& changes);
   Task<> stop_roles();
+  Task<> drain();
+  Task<> stop_server(Role role, TimePoint deadline);
   void leave_when_idle();
+  void leave();
 
   Options options_;
   Plan plan_;
@@ -70,14 +123,17 @@ class Daemon {
   std::vector<Listener> listeners_;
   int exit_status_ = 0;
   bool stopping_ = false;
+  bool ready_ = false;
+  std::function<void()> ended_;
+  bool reloading_ = false;
+  RunningConfig running_;
   Metrics metrics_;
 
-  io::Loop loop_;
-  std::unique_ptr<io::Clock> clock_;
-  std::unique_ptr<io::Random> random_;
-  std::unique_ptr<io::Net> net_;
-  std::unique_ptr<io::Disk> disk_;
-  std::unique_ptr<http::Server> server_;
+  Surroundings around_;
+  TlsMaterial tls_;
+  std::unique_ptr<OverloadWatch> overload_;
+  std::map<Role, http::AccessLog> access_logs_;
+  std::map<Role, std::unique_ptr<RoleServer>> servers_;
   std::unique_ptr<storage::BlobStore> store_;
   std::unique_ptr<storage::Evictor> evictor_;
   std::vector<std::unique_ptr<StatsdReporter>> statsd_;
@@ -101,7 +157,10 @@ class Daemon {
   std::string tracker_address_;
 
   io::TaskGroup tasks_;
-  std::unique_ptr<io::SignalWatch> signals_;
+  io::Timer leaving_;
 };
+
+/// The backends that the roles of this process are configured with.
+Daemon::Backends backends_of(const Config& config);
 
 }  // namespace krakend::daemon

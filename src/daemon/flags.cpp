@@ -9,6 +9,7 @@ namespace krakend::daemon {
 namespace {
 
 const std::set<Role> peers{Role::agent, Role::origin};
+const std::set<Role> of_origins{Role::tracker, Role::build_index, Role::proxy, Role::agent};
 const std::set<Role> ported{Role::tracker, Role::build_index, Role::proxy};
 
 template <class T>
@@ -73,32 +74,6 @@ auto word(std::string Options::*member) {
   };
 }
 
-Result<void> set_roles(Options& options, const std::string& text) {
-  const std::vector<std::string> names{"agent", "origin", "tracker", "build-index", "proxy", "herd"};
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string name = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (name == "herd") {
-      options.roles.insert({Role::origin, Role::build_index, Role::tracker, Role::proxy});
-      options.herd = true;
-      continue;
-    }
-    bool known = false;
-    for (const Role role : {Role::origin, Role::build_index, Role::tracker, Role::proxy, Role::agent}) {
-      if (to_string(role) != name) continue;
-      options.roles.insert(role);
-      known = true;
-    }
-    if (known) continue;
-    const std::string meant = nearest(name, names);
-    return fail(Errc::invalid_argument,
-                "unknown role \"{}\"{}; roles are agent, origin, tracker, build-index, proxy, herd", name,
-                meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant));
-  }
-  return {};
-}
-
 Result<void> set_log_level(Options& options, const std::string& text) {
   constexpr std::pair<std::string_view, LogLevel> levels[] = {{"debug", LogLevel::debug},
                                                               {"info", LogLevel::info},
@@ -141,7 +116,7 @@ void add_general(std::vector<Flag>& table) {
        "",
        "What this process is: agent, origin, tracker, build-index, proxy; herd = the last four, plus an "
        "agent when an agent port is given. Required",
-       set_roles});
+       parse_roles});
   table.push_back({"config",
                    "FILE",
                    {},
@@ -178,8 +153,9 @@ void add_general(std::vector<Flag>& table) {
                    "the build-index in this process, else 127.0.0.1:15004",
                    "Build-index to use; repeatable",
                    host_list(&Options::build_indexes)});
-  table.push_back({"origin", "HOST:PORT", ported, "the origin in this process, else 127.0.0.1:15002",
-                   "Origin to use; repeatable", host_list(&Options::origins)});
+  table.push_back({"origin", "HOST:PORT", of_origins, "the origin in this process, else 127.0.0.1:15002",
+                   "Origin to use; repeatable. For an agent: asked while no tracker answers, default none",
+                   host_list(&Options::origins)});
   table.push_back({"log-level", "LEVEL", {}, "info", "debug, info, warn or error", set_log_level});
   table.push_back({"log-json", "", {}, "", "One JSON object per log line", set_log_json});
   table.push_back(
@@ -258,6 +234,32 @@ void add_identity(std::vector<Flag>& table) {
 }
 
 }  // namespace
+
+Result<void> parse_roles(Options& options, const std::string& text) {
+  const std::vector<std::string> names{"agent", "origin", "tracker", "build-index", "proxy", "herd"};
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string name = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (name == "herd") {
+      options.roles.insert({Role::origin, Role::build_index, Role::tracker, Role::proxy});
+      options.herd = true;
+      continue;
+    }
+    bool known = false;
+    for (const Role role : {Role::origin, Role::build_index, Role::tracker, Role::proxy, Role::agent}) {
+      if (to_string(role) != name) continue;
+      options.roles.insert(role);
+      known = true;
+    }
+    if (known) continue;
+    const std::string meant = nearest(name, names);
+    return fail(Errc::invalid_argument,
+                "unknown role \"{}\"{}; roles are agent, origin, tracker, build-index, proxy, herd", name,
+                meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant));
+  }
+  return {};
+}
 
 Result<void> check_host_port(const std::string& text) {
   const Result<io::Address> address = io::Address::parse(text);

@@ -22,6 +22,8 @@ struct Flag {
 
 std::vector<Flag> make_flag_table();
 
+/// The value of --role: names with commas between them; herd is the server roles.
+Result<void> parse_roles(Options& options, const std::string& text);
 /// Whether a text is HOST:PORT, as flags that name a host take it.
 Result<void> check_host_port(const std::string& text);
 

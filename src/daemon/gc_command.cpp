@@ -41,10 +41,10 @@ LogOptions log_options(LogLevel level) {
 
 class GcRun {
  public:
-  explicit GcRun(const GcCommand& command)
+  GcRun(const GcCommand& command, http::ClientOptions client)
       : command_(command),
         log_(Logger::create(log_options(command.log_level), "krakend").module("gc")),
-        client_(http::make_client(loop_, *clock_, {})),
+        client_(http::make_client(loop_, *clock_, std::move(client))),
         collector_({loop_, *client_, *clock_, *random_}, command.options, say, log_),
         tasks_(loop_, log_) {}
 
@@ -91,6 +91,19 @@ class GcRun {
   int status_ = 0;
 };
 
+void add_tls(CLI::App& app, io::TlsClientOptions& tls) {
+  app.add_option("--tls-ca", tls.files.cas, "Call over TLS; an authority of the others' certificates; PEM")
+      ->type_name("FILE");
+  app.add_option("--tls-name", tls.server_name,
+                 "Call over TLS; the name that the others must prove. Default: their host")
+      ->type_name("NAME");
+  app.add_option("--tls-cert", tls.files.cert, "A client certificate, which removing needs; PEM")
+      ->type_name("FILE");
+  app.add_option("--tls-key", tls.files.key, "Its private key; PEM")->type_name("FILE");
+  app.add_option("--tls-passphrase", tls.files.passphrase, "File with the passphrase of an encrypted key")
+      ->type_name("FILE");
+}
+
 }  // namespace
 
 Result<std::variant<GcCommand, std::string>> parse_gc(const std::vector<std::string>& args) {
@@ -118,6 +131,7 @@ Result<std::variant<GcCommand, std::string>> parse_gc(const std::vector<std::str
       "--skip-missing", options.skip_missing,
       "Go on although manifests are not there that tags lead to: what only these refer to is removed");
   app.add_flag("--debug", debug, "Log every call");
+  add_tls(app, command.tls.emplace());
   std::vector<std::string> backwards(args.rbegin(), args.rend());  // CLI11 takes them from the back
   try {
     app.parse(std::move(backwards));
@@ -130,11 +144,22 @@ Result<std::variant<GcCommand, std::string>> parse_gc(const std::vector<std::str
   if (!age) return fail(Errc::invalid_argument, "gc: --min-age: {}", age.error().message);
   options.min_age = *age;
   if (debug) command.log_level = LogLevel::debug;
+  if (*command.tls == io::TlsClientOptions{}) command.tls.reset();
   return command;
 }
 
 int run_gc(const GcCommand& command) {
-  return GcRun(command).run();
+  http::ClientOptions client;
+  if (command.tls) {
+    const std::unique_ptr<io::Disk> disk = io::make_posix_disk();
+    auto tls = io::TlsClient::load(*disk, *command.tls);
+    if (!tls) {
+      fmt::print(stderr, "krakend gc: {}\n", tls.error().message);
+      return 1;
+    }
+    client.tls = std::move(*tls);
+  }
+  return GcRun(command, std::move(client)).run();
 }
 
 }  // namespace krakend::daemon

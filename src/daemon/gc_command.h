@@ -1,17 +1,21 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "krakend/core/log.h"
 #include "krakend/core/result.h"
+#include "krakend/io/tls.h"
 #include "roles/gc/gc.h"
 
 namespace krakend::daemon {
 
 struct GcCommand {
   gc::CollectorOptions options;
+  /// nullopt: plain HTTP.
+  std::optional<io::TlsClientOptions> tls;
   LogLevel log_level = LogLevel::warn;
 };
 

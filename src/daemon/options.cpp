@@ -134,7 +134,8 @@ void declare(Grammar& grammar, const std::vector<Flag>& table) {
   app.set_help_flag("-h,--help", "Print this help and leave");
   app.set_version_flag("--version", version_text(), "Print the version and leave");
   app.footer(
-      "krakend gc --help: the garbage collector. Port 0 picks a free port; the log tells it. Flags may be "
+      "krakend gc --help: the garbage collector. krakend config --help: checks configuration files. Port 0 "
+      "picks a free port; the log tells it. Flags may be "
       "spelt -name value, -name=value or "
       "--name=value.");
   for (const Flag& flag : table) {

@@ -119,6 +119,56 @@ Result<void> choose_statsd(const Config& config, Plan& plan) {
   return {};
 }
 
+/// The process has one log: the most talkative role decides the level, the first that has a zap block the
+/// form.
+LogOptions choose_log(const Config& config) {
+  std::optional<LogOptions> form;
+  LogLevel level = LogLevel::error;
+  bool json = false;
+  for (Component* component : config.components()) {
+    const LogOptions& log = component->common().log;
+    level = std::min(level, log.level);
+    json = json || log.json;
+    if (!form && component->table.mentions("zap")) form = log;
+  }
+  LogOptions chosen = form.value_or(LogOptions{});
+  chosen.level = level;
+  chosen.json = json;
+  return chosen;
+}
+
+std::string access_log_path(const AccessLogConfig& access) {
+  if (!access.path.empty()) return access.path;
+  if (!access.nginx_path.empty()) return access.nginx_path;
+  return access.nginx_log_dir.empty() ? std::string() : access.nginx_log_dir + "/nginx-access.log";
+}
+
+/// What holds for the process as a whole.
+void choose_process(const Config& config, Plan& plan) {
+  plan.log = choose_log(config);
+  bool first = true;
+  const auto largest = [&first](auto& chosen, const auto& wanted) {
+    chosen = first ? wanted : std::max(chosen, wanted);
+  };
+  for (Component* component : config.components()) {
+    const CommonConfig& common = component->common();
+    plan.access_logs[component->role] = {access_log_path(common.access_log), common.access_log.json};
+    largest(plan.drain_delay, common.drain_delay);
+    largest(plan.drain_timeout, common.drain_timeout);
+    LimitsConfig& limits = plan.limits;
+    largest(limits.connections, common.limits.connections);
+    largest(limits.connections_per_address, common.limits.connections_per_address);
+    largest(limits.requests, common.limits.requests);
+    largest(limits.uploads, common.limits.uploads);
+    largest(limits.head_bytes, common.limits.head_bytes);
+    largest(limits.head_timeout, common.limits.head_timeout);
+    largest(limits.idle_timeout, common.limits.idle_timeout);
+    largest(limits.body_timeout, common.limits.body_timeout);
+    largest(limits.memory_max, common.limits.memory_max);
+    first = false;
+  }
+}
+
 void plan_origin(const Options& options, const Config& config, Plan& plan, io::Random& random) {
   PortPicker ports(plan);
   origin::OriginOptions& origin = plan.origin.emplace(config.origin->settings.options);
@@ -136,9 +186,11 @@ void plan_origin(const Options& options, const Config& config, Plan& plan, io::R
   origin.p2p.origin = true;
 }
 
-void plan_agent(const Options& options, const Config& config, Plan& plan, io::Random& random) {
+Result<void> plan_agent(const Options& options, const Config& config, Plan& plan, io::Random& random) {
   PortPicker ports(plan);
   agent::AgentOptions& agent = plan.agent.emplace(config.agent->settings.options);
+  if (config.agent->table.mentions("allowed_cidrs"))
+    agent.allowed_cidrs = config.agent->settings.allowed_cidrs;
   agent.registry_listen =
       ports.pick("agent-registry-port", options.agent_registry_port, default_agent_registry_port);
   agent.server_listen = ports.pick("agent-server-port", options.agent_server_port, default_agent_server_port);
@@ -148,6 +200,15 @@ void plan_agent(const Options& options, const Config& config, Plan& plan, io::Ra
   agent.p2p.ip = plan.peer_ip;
   agent.p2p.port = peer.port;
   agent.p2p.listen_host = plan.listen_host;
+  agent.spool_dir = plan.store.download_dir;
+  const std::string& backup = config.agent->settings.registry_backup;
+  if (backup.empty()) return {};
+  auto address = io::Address::parse(backup);
+  if (!address)
+    return fail(Errc::invalid_argument, "{}: registry_backup: {}",
+                config.agent->table.where("registry_backup"), address.error().message);
+  agent.registry_backup = std::move(*address);
+  return {};
 }
 
 void plan_proxy(const Options& options, const Config& config, Plan& plan) {
@@ -209,14 +270,18 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   if (!plan.peer_ip.empty()) plan.flags.push_back({"peer-ip", plan.peer_ip, options.peer_ip.has_value()});
   if (Result<void> chosen = choose_store(config, plan); !chosen) return propagate(chosen);
 
+  plan.store.boot_id = host.boot_id;
   choose_eviction(config, plan);
+  choose_process(config, plan);
   if (Result<void> chosen = choose_statsd(config, plan); !chosen) return propagate(chosen);
+  for (Component* component : config.components()) plan.tls[component->role] = component->common().tls;
 
   PortPicker ports(plan);
   const bool single = options.single();
   if (config.origin) plan_origin(options, config, plan, random);
   if (config.build_index) {
     plan.build_index = config.build_index->settings.options;
+    if (config.build_index->settings.response_cache_disabled) plan.build_index->cache = {0s, 0s, 0s, 0s};
     plan.build_index->listen =
         ports.pick(single ? "port" : "build-index-port", options.build_index_port, default_build_index_port);
   }
@@ -226,7 +291,16 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
         ports.pick(single ? "port" : "tracker-port", options.tracker_port, default_tracker_port);
   }
   if (config.proxy) plan_proxy(options, config, plan);
-  if (config.agent) plan_agent(options, config, plan, random);
+  if (config.agent) {
+    if (Result<void> planned = plan_agent(options, config, plan, random); !planned) return propagate(planned);
+  }
+  for (p2p::EngineSelf* self :
+       {plan.agent ? &plan.agent->p2p : nullptr, plan.origin ? &plan.origin->p2p : nullptr}) {
+    if (self == nullptr) continue;
+    self->zone = options.zone;
+    self->cluster = options.cluster;
+    self->hostname = host.host_name;
+  }
   return plan;
 }
 

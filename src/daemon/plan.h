@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@ namespace krakend::daemon {
 struct HostFacts {
   std::optional<std::string> local_ipv4;
   std::string host_name;
+  std::string boot_id = {};
 };
 
 /// A flag with the value that holds, for --print-config.
@@ -37,6 +39,16 @@ struct Plan {
     std::string prefix;
   };
   std::vector<Statsd> statsd;
+  std::map<Role, TlsConfig> tls;
+  LogOptions log;
+  struct Access {
+    std::string path;  ///< empty: none
+    bool json = false;
+  };
+  std::map<Role, Access> access_logs;
+  LimitsConfig limits;
+  Duration drain_delay{0};
+  Duration drain_timeout = 10s;
   /// hashring.membership_wait_timeout, .membership_wait_interval
   Duration membership_wait_timeout = 1min;
   Duration membership_wait_interval = 500ms;

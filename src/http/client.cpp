@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
+#include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 #include <functional>
 
 #include "http/client_call.h"
 #include "http/client_pool.h"
 #include "http/field.h"
+#include "krakend/core/trace.h"
 #include "krakend/io/workers.h"
 
 namespace krakend::http {
@@ -35,11 +38,23 @@ Result<void> check(const ClientRequest& request) {
 
 class HttplibClient final : public Client {
  public:
-  HttplibClient(io::Loop& loop, io::Clock& clock, ClientOptions options)
-      : loop_(loop), clock_(clock), pool_(options.max_idle_per_host), workers_(options.max_threads) {}
+  HttplibClient(io::Clock& clock, ClientOptions options)
+      : clock_(clock),
+        tls_(std::move(options.tls)),
+        pool_(options.max_idle_per_host),
+        max_calls_(options.max_calls),
+        workers_(options.max_threads) {}
 
   Task<Result<ClientResponse>> send(ClientRequest request) override {
     if (auto checked = check(request); !checked) co_return propagate(checked);
+    if (calls_ >= max_calls_)
+      co_return fail(Errc::unavailable, "{} {}: {} calls wait already", request.method, request.target,
+                     calls_);
+    const Place place(calls_);
+    if (const TracePtr& trace = current_trace()) {
+      request.headers.set("traceparent", trace->traceparent());
+      if (!trace->state.empty()) request.headers.set("tracestate", trace->state);
+    }
     ClientCall call(request, clock_);
     const auto timer = clock_.after(request.total_timeout, [&call] { call.cut(ClientCall::Cut::late); });
     Result<ClientResponse> response = fail(Errc::internal, "not run");
@@ -49,6 +64,18 @@ class HttplibClient final : public Client {
   }
 
  private:
+  /// One call among those that are not done.
+  class Place {
+   public:
+    explicit Place(unsigned& calls) : calls_(calls) { ++calls_; }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() { --calls_; }
+
+   private:
+    unsigned& calls_;
+  };
+
   /// Carries the call out on a worker. A stopped task cuts the connection and still waits: the worker uses
   /// what the awaiting frame owns.
   Task<> run(ClientCall& call, const ClientRequest& request, Result<ClientResponse>& response) {
@@ -60,7 +87,7 @@ class HttplibClient final : public Client {
       const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
       workers_.submit([this, &call, &request, &response, shared] {
         response = perform(call, request);
-        loop_.post([shared] { std::move (*shared)(); });
+        asio::post(asio::get_associated_executor(*shared), [shared] { std::move (*shared)(); });
       });
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate, asio::use_awaitable);
@@ -70,11 +97,11 @@ class HttplibClient final : public Client {
   Result<ClientResponse> perform(ClientCall& call, const ClientRequest& request) {
     auto connection = pool_.take(request.host, clock_.now());
     const bool pooled = connection != nullptr;
-    if (!pooled) connection = std::make_shared<ClientConnection>(request.host);
+    if (!pooled) connection = std::make_shared<ClientConnection>(request.host, tls_);
     auto response = call.run(connection);
     if (!response && pooled && call.may_repeat()) {
       // The server may have closed the idle connection just when it was taken: once more on a new one.
-      connection = std::make_shared<ClientConnection>(request.host);
+      connection = std::make_shared<ClientConnection>(request.host, tls_);
       response = call.run(connection);
     }
     if (response) pool_.give(request.host, std::move(connection), clock_.now());
@@ -90,9 +117,11 @@ class HttplibClient final : public Client {
     });
   }
 
-  io::Loop& loop_;
   io::Clock& clock_;
+  std::shared_ptr<io::TlsClient> tls_;
   ClientPool pool_;
+  const unsigned max_calls_;
+  unsigned calls_ = 0;
   bool sweep_scheduled_ = false;
   io::Timer sweep_timer_;
   io::Workers workers_;  // last: its threads use the rest
@@ -100,8 +129,8 @@ class HttplibClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> make_client(io::Loop& loop, io::Clock& clock, ClientOptions options) {
-  return std::make_unique<HttplibClient>(loop, clock, options);
+std::unique_ptr<Client> make_client(io::Loop& /*loop*/, io::Clock& clock, ClientOptions options) {
+  return std::make_unique<HttplibClient>(clock, std::move(options));
 }
 
 Error status_error(const ClientRequest& request, const ClientResponse& response) {

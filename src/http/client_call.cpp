@@ -68,7 +68,7 @@ Result<ClientResponse> ClientCall::run(ClientConnectionPtr connection) {
   attach(nullptr);
   if (bodiless_) return std::move(*bodiless_);
   if (failure_) return fail(std::move(*failure_));
-  if (!done) return fail(describe(outcome_));
+  if (!done) return fail(describe(outcome_, connection->tls_failure()));
   auto response = head_of(answer);
   response.body = std::move(text_);
   return response;
@@ -102,7 +102,7 @@ std::string ClientCall::name() const {
   return fmt::format("{} {}{}", request_.method, request_.host.str(), request_.target);
 }
 
-void ClientCall::configure(httplib::Client& http) const {
+void ClientCall::configure(httplib::ClientImpl& http) const {
   const auto most = std::max(left(), Duration{0}) + deadline_slack;
   const auto idle = std::min(request_.idle_timeout, most);
   set_timeout([&](time_t s, time_t us) { http.set_connection_timeout(s, us); },
@@ -173,13 +173,14 @@ bool ClientCall::take(std::span<const std::byte> data) {
   return true;
 }
 
-Error ClientCall::describe(httplib::Error error) const {
+Error ClientCall::describe(httplib::Error error, const std::optional<Error>& tls) const {
   const auto cut = why_cut();
   if (cut == Cut::cancelled) return {Errc::cancelled, name() + ": given up"};
   if (cut == Cut::late || left() <= 0s) {
     return {Errc::timeout,
             fmt::format("{}: not done within {} s", name(), to_seconds(request_.total_timeout))};
   }
+  if (tls && tls->code == Errc::protocol) return {Errc::protocol, name() + ": " + tls->message};
   if (error == httplib::Error::ConnectionTimeout) {
     return {Errc::timeout,
             fmt::format("{}: no connection within {} s", name(), to_seconds(request_.connect_timeout))};

@@ -32,12 +32,12 @@ class ClientCall {
   Duration left() const { return deadline_ - clock_.now(); }
   bool attach(ClientConnectionPtr connection);
   std::optional<Cut> why_cut() const;
-  void configure(httplib::Client& http) const;
+  void configure(httplib::ClientImpl& http) const;
   httplib::Request prepare();
   bool over();
   bool provide(const FileRange& range, size_t offset, size_t length, httplib::DataSink& sink);
   bool take(std::span<const std::byte> data);
-  Error describe(httplib::Error error) const;
+  Error describe(httplib::Error error, const std::optional<Error>& tls = std::nullopt) const;
 
   const ClientRequest& request_;
   const io::Clock& clock_;

@@ -6,11 +6,14 @@
 #include <exception>
 #include <system_error>
 
+#include "http/access_log.h"
+#include "http/gzip.h"
 #include "http/linger.h"
 #include "http/request_body.h"
 #include "http/response_head.h"
 #include "krakend/core/hex.h"
 #include "krakend/io/condition.h"
+#include "krakend/io/traced.h"
 
 namespace krakend::http {
 namespace {
@@ -26,10 +29,25 @@ tl::unexpected<HeadError> head_error(int status, std::string text) {
   return tl::unexpected<HeadError>(HeadError{status, std::move(text)});
 }
 
+/// Bytes of a body that does not make its request an upload.
+constexpr uint64_t upload_from = 64 * KiB;
+/// A connection that is one too many gets this long to ask for health.
+constexpr Duration crowded_idle_timeout = 1s;
+
 /// Nobody is there to be answered.
 constexpr int nobody = 0;
 /// The head is not complete yet.
 constexpr int incomplete = 1;
+
+/// The trace that the request belongs to, if its client says so.
+TracePtr trace_of(const Request& request, const ListenerContext& context) {
+  const std::string_view parent = request.headers.get("traceparent");
+  if (parent.empty()) return nullptr;
+  const std::string own = fmt::format("{}/{}/{}", request.local.str(), request.peer.str(),
+                                      context.clock.now().time_since_epoch().count());
+  auto trace = Trace::parse(parent, request.headers.joined("tracestate"), own);
+  return trace ? std::make_shared<const Trace>(std::move(*trace)) : nullptr;
+}
 
 /// A handler or content that throws is a failure of this request only; a cancellation is for the task group.
 bool is_cancellation(const std::system_error& error) {
@@ -52,12 +70,30 @@ Task<Result<uint64_t>> ready_or_error(io::ContentPtr content, uint64_t offset) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ListenerContext> context, io::StreamPtr stream)
-    : context_(std::move(context)), stream_(std::move(stream)) {}
+Connection::Connection(std::shared_ptr<ListenerContext> context, io::StreamPtr stream,
+                       std::optional<Limit> crowded)
+    : context_(std::move(context)), stream_(std::move(stream)), crowded_(crowded) {}
 
 Task<> Connection::serve(std::shared_ptr<Connection> self) {
-  bool more = true;
+  bool more = co_await self->secure();
   while (more && !self->context_->stopping) more = co_await self->serve_one();
+}
+
+/// The handshake of a secured connection. False: there is none to serve.
+Task<bool> Connection::secure() {
+  if (!context_->options.tls) co_return true;
+  auto timer = context_->clock.after(context_->options.head_timeout, [this] { stream_->shutdown(); });
+  auto peer = co_await stream_->handshake();
+  timer.cancel();
+  if (peer) {
+    peer_ = std::move(*peer);
+    co_return true;
+  }
+  context_->log.debug("{}", peer.error().message);
+  // Who speaks plain HTTP hears so; to everybody else nothing can be written.
+  const HeadError plain{400, "client sent an HTTP request to an HTTPS port"};
+  if (peer.error().code == Errc::protocol) co_await refuse(plain);
+  co_return false;
 }
 
 /// One request. True: the connection is ready for the next one.
@@ -74,19 +110,56 @@ Task<bool> Connection::serve_one() {
   }
   auto& request = parsed->request;
   ConnectionBody body(context_->loop, context_->clock, stream_, buffer_, *parsed,
-                      context_->options.body_timeout);
+                      context_->options.body_timeout, context_->options.max_body);
   request.body = &body;
   request.peer = stream_->peer();
   request.local = stream_->local();
-  auto response = co_await run_handler(request);
+  request.secured = peer_.secured;
+  trace_ = trace_of(request, *context_);
+  co_return co_await answer(*parsed, body);
+}
+
+/// Lets the request in, has it handled, and sends the answer. True: the connection may go on.
+Task<bool> Connection::answer(ParsedHead& head, ConnectionBody& body) {
+  Request& request = head.request;
+  const TimePoint began = context_->clock.now();
+  const uint64_t sent_before = stream_->bytes_sent();
+  const bool upload = head.chunked || head.content_length > upload_from;
+  const auto seat =
+      context_->admission.enter(classify(request, context_->options), upload, crowded_.has_value());
+  Response response;
+  if (seat) {
+    response = co_await respond(request);
+  } else {
+    const Limit met = crowded_.value_or(seat.error());
+    if (!crowded_) context_->metrics.limit(met);
+    response = overloaded(met, context_->options);
+  }
   if (context_->log.enabled(LogLevel::debug)) {
+    const TraceScope scope(trace_);
     context_->log.debug("{} {} {} {}", request.peer.str(), request.method, request.target, response.status);
   }
   const bool reusable = co_await body.drain();
-  const bool keep_alive = reusable && parsed->keep_alive && !response.close && !context_->stopping;
+  const bool keep_alive = reusable && head.keep_alive && !response.close && !context_->stopping && !crowded_;
   const bool written = co_await write_response(request.method, response, keep_alive);
+  if (body.timed_out()) context_->metrics.limit(Limit::body_timeout);
+  tell(request, response, began, sent_before);
   if (written && !reusable) co_await linger_closing();
   co_return written&& keep_alive;
+}
+
+void Connection::tell(const Request& request, const Response& response, TimePoint began,
+                      uint64_t sent_before) {
+  const Duration took = context_->clock.now() - began;
+  context_->metrics.request(request.method, response.status, took);
+  const AccessLog& access = context_->options.access_log;
+  if (!access.log || request.path == "/health" || request.path == "/readiness") return;
+  const uint64_t bytes = stream_->bytes_sent() - sent_before;
+  const AccessEntry entry{request,    response,
+                          bytes,      bytes - std::min<uint64_t>(bytes, head_size_),
+                          took,       context_->clock.wall(),
+                          access.host};
+  access.log.write(access.json ? json_line(entry) : combined_line(entry));
 }
 
 /// The head at the front of the buffer, or why there is none. `searched`: bytes that hold no end for sure.
@@ -119,7 +192,12 @@ tl::expected<std::string, HeadError> Connection::take_head(size_t searched) {
 Task<tl::expected<std::string, HeadError>> Connection::read_head() {
   idle_ = buffer_.empty();
   if (idle_) buffer_.shrink_to_fit();
-  auto timer = idle_ ? context_->clock.after(context_->options.idle_timeout, [this] { stream_->shutdown(); })
+  const Duration idle = crowded_ ? crowded_idle_timeout : context_->options.idle_timeout;
+  auto timer = idle_ ? context_->clock.after(idle,
+                                             [this] {
+                                               context_->metrics.limit(Limit::idle_timeout);
+                                               stream_->shutdown();
+                                             })
                      : head_timer();
   size_t searched = 0;
   std::array<std::byte, head_step> part;
@@ -146,31 +224,73 @@ io::Timer Connection::head_timer() {
 
 /// read_head() is still reading, but nothing is being written: answer, then end the read.
 Task<> Connection::time_out(std::shared_ptr<Connection> self) {
+  self->context_->metrics.limit(Limit::head_timeout);
   self->context_->log.debug("{} refused: request head is late", self->stream_->peer().str());
   auto response = text_response(408, "request head did not arrive in time\n");
   co_await self->write_response("GET", response, false);
   self->stream_->shutdown();
 }
 
+Task<Response> Connection::respond(Request& request) {
+  if (auto refused = context_->gate.refuse(request, peer_, context_->clock.now())) {
+    context_->log.debug("{} {} {} refused: {}", request.peer.str(), request.method, request.target,
+                        refused->status);
+    co_return std::move(*refused);
+  }
+  auto response = co_await run_handler(request);
+  if (context_->options.compress && worth_compressing(request, response))
+    co_await compress(request, response);
+  co_return response;
+}
+
+/// Text of some size keeps the loop thread for too long.
+Task<> Connection::compress(const Request& request, Response& response) {
+  auto& text = std::get<std::string>(response.body);
+  auto packed = co_await context_->loop.offload([&] { return gzip(text); });
+  if (!packed) {
+    context_->log.warn("{} {}: not compressed: {}", request.method, request.target, packed.error().message);
+    co_return;
+  }
+  text = std::move(*packed);
+  response.headers.set("Content-Encoding", "gzip");
+  response.headers.add("Vary", "Accept-Encoding");
+}
+
 Task<Response> Connection::run_handler(Request& request) {
   std::string failure;
   try {
-    co_return co_await context_->router.handle(request);
+    if (!trace_) co_return co_await context_->router.handle(request);
+    const auto executor = io::traced(context_->loop, trace_);
+    co_return co_await asio::co_spawn(executor, context_->router.handle(request), asio::use_awaitable);
   } catch (const std::system_error& error) {
     if (is_cancellation(error)) throw;
     failure = error.what();
   } catch (const std::exception& error) {
     failure = error.what();
   }
+  const TraceScope scope(trace_);
   context_->log.error("{} {}: {}", request.method, request.target, failure);
   auto response = text_response(500, "internal error\n");
   response.close = true;
   co_return response;
 }
 
+/// Waits for the first byte of a body that may turn out not to come, as long as the status can still say so.
+Task<> Connection::settle(Response& response) {
+  const auto* range = std::get_if<ContentRange>(&response.body);
+  if (range == nullptr || range->length == 0 || !response.unless_ready) co_return;
+  auto available = co_await wait_ready(range->content, range->offset);
+  if (available) co_return;
+  auto instead = response.unless_ready(available.error());
+  instead.close = response.close;
+  response = std::move(instead);
+}
+
 Task<bool> Connection::write_response(const std::string& method, Response& response, bool keep_alive) {
+  if (method != "HEAD") co_await settle(response);
   ProgressWatch watch(context_->clock, stream_, context_->options.body_timeout);
   auto head = format_head(response, keep_alive);
+  head_size_ = head.size();
   // Nothing of a body that is not sent may be held while the client is slow.
   if (method == "HEAD" || never_has_body(response.status)) response.body = std::monostate{};
   const auto* text = std::get_if<std::string>(&response.body);
@@ -199,6 +319,7 @@ Task<bool> Connection::send_content(const ContentRange& range) {
     watch.pause();  // the bytes are late, not the client
     auto available = co_await wait_ready(range.content, offset);
     if (!available) {
+      const TraceScope scope(trace_);
       const auto level = available.error().code == Errc::cancelled ? LogLevel::debug : LogLevel::warn;
       context_->log.write(level, fmt::format("{} response cut at byte {} of {}: {}", stream_->peer().str(),
                                              offset, end, available.error().message));
@@ -209,6 +330,7 @@ Task<bool> Connection::send_content(const ContentRange& range) {
     const auto stop = std::min(end, *available);
     auto sent = co_await stream_->send_file(file, offset, stop - offset);
     if (!sent) {
+      if (watch.expired()) context_->metrics.limit(Limit::body_timeout);
       context_->log.debug("{} gone at about byte {} of {}: {}", stream_->peer().str(), offset, end,
                           sent.error().message);
       // A file shorter than its content must not end as a complete body either.
@@ -247,6 +369,7 @@ Task<> Connection::client_left() {
 Task<> Connection::refuse(const HeadError& error) {
   // A limit that was met is news; not speaking our HTTP is everyday life (clients try TLS first).
   const auto level = error.status == 431 ? LogLevel::warn : LogLevel::debug;
+  if (error.status == 431) context_->metrics.limit(Limit::head_bytes);
   context_->log.write(level, fmt::format("{} refused: {}", stream_->peer().str(), error.text));
   auto response = text_response(error.status, error.text + "\n");
   if (co_await write_response("GET", response, false)) co_await linger_closing();

@@ -9,12 +9,13 @@
 namespace krakend::http {
 
 ConnectionBody::ConnectionBody(io::Loop& loop, io::Clock& clock, io::StreamPtr stream, std::string& buffer,
-                               const ParsedHead& head, Duration timeout)
+                               const ParsedHead& head, Duration timeout, uint64_t max_body)
     : loop_(loop),
       clock_(clock),
       stream_(std::move(stream)),
       buffer_(buffer),
       timeout_(timeout),
+      max_body_(max_body),
       chunked_(head.chunked),
       expects_continue_(head.expects_continue),
       total_(head.content_length),
@@ -28,6 +29,7 @@ std::optional<uint64_t> ConnectionBody::length() const {
 Task<Result<uint64_t>> ConnectionBody::read_to(io::ByteSink& sink, uint64_t limit) {
   if (finished_) co_return 0;
   if (broken_) co_return fail(Errc::network, "the request body could not be read before");
+  limit = std::min(limit, max_body_);
   if (!chunked_ && left_ > limit)
     co_return fail(Errc::too_large, "request body of {} bytes exceeds {}", total_, limit);
   auto ready = co_await send_continue();
@@ -41,6 +43,7 @@ Task<Result<uint64_t>> ConnectionBody::read_to(io::ByteSink& sink, uint64_t limi
     finished_ = true;
   else
     broken_ = true;
+  timed_out_ = !read && read.error().code == Errc::timeout;
   co_return read;
 }
 

@@ -1,8 +1,10 @@
 #include "krakend/io/condition.h"
 
 #include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
+#include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <utility>
@@ -29,7 +31,11 @@ namespace {
 template <class Handler, class Base>
 struct HandlerWaiter final : Base {
   explicit HandlerWaiter(Handler&& h) : handler(std::move(h)) {}
-  void resume(asio::error_code error) override { std::move(handler)(error); }
+  /// On the task's own executor, which may carry a trace.
+  void resume(asio::error_code error) override {
+    const auto executor = asio::get_associated_executor(handler);
+    asio::dispatch(executor, [waiting = std::move(handler), error]() mutable { std::move(waiting)(error); });
+  }
   Handler handler;
 };
 

@@ -1,9 +1,44 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "krakend/core/hex.h"
+#include "krakend/core/units.h"
+#include "krakend/io/content.h"
 #include "krakend/io/disk.h"
 
 namespace krakend::io {
+
+namespace {
+
+constexpr uint64_t range_buffer = 64 * KiB;
+
+}  // namespace
+
+Result<void> read_range(File& file, uint64_t offset, uint64_t end,
+                        const std::function<Result<void>(std::span<const std::byte>)>& fn) {
+  std::vector<std::byte> buffer(static_cast<size_t>(std::min(range_buffer, end - std::min(offset, end))));
+  while (offset < end) {
+    const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), end - offset));
+    auto got = file.read_at(offset, std::span(buffer).first(want));
+    if (!got) return propagate(got);
+    if (*got == 0) return fail(Errc::io, "file ends at {} of {} bytes", offset, end);
+    if (auto taken = fn(std::span<const std::byte>(buffer).first(*got)); !taken) return taken;
+    offset += *got;
+  }
+  return {};
+}
+
+Result<void> File::hash(Sha256& sha, uint64_t offset, uint64_t end) {
+  return read_range(*this, offset, end, [&sha](auto part) {
+    sha.update(part);
+    return Result<void>{};
+  });
+}
+
+Result<void> ByteSink::write_from(File& file, uint64_t offset, uint64_t length) {
+  return read_range(file, offset, offset + length, [this](auto part) { return write(part); });
+}
 
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t limit) {
   auto file = disk.open(path, OpenMode::read);

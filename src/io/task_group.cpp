@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "krakend/io/condition.h"
+#include "krakend/io/traced.h"
 
 namespace krakend::io {
 
@@ -27,20 +28,27 @@ struct TaskGroup::State {
   std::list<Signal> running;
   bool stopping = false;
 
-  void ended(std::list<Signal>::iterator place, const std::exception_ptr& failure, const std::string& name) {
-    running.erase(place);
+  struct Ending {
+    std::list<Signal>::iterator place;
+    std::string name;
+    bool essential = false;
+  };
+  void ended(const Ending& task, const std::exception_ptr& failure) {
+    running.erase(task.place);
     if (running.empty()) empty.notify_all();
     if (!failure) return;
+    std::string what = "an exception of unknown type";
     try {
       std::rethrow_exception(failure);
     } catch (const asio::system_error& error) {
       if (stopping && error.code() == asio::error::operation_aborted) return;
-      log.error("task \"{}\" ended by an exception: {}", name, error.what());
+      what = error.what();
     } catch (const std::exception& error) {
-      log.error("task \"{}\" ended by an exception: {}", name, error.what());
-    } catch (...) {
-      log.error("task \"{}\" ended by an exception of unknown type", name);
+      what = error.what();
+    } catch (...) {  // whatever it is, it is told
     }
+    log.error("task \"{}\" ended by an exception: {}", task.name, what);
+    if (task.essential) loop.fail(fmt::format("{} ended: {}", task.name, what));
   }
 };
 
@@ -64,14 +72,24 @@ TaskGroup::~TaskGroup() {
 }
 
 void TaskGroup::spawn(Task<> task, std::string name) {
+  spawn(std::move(task), std::move(name), false);
+}
+
+void TaskGroup::spawn_essential(Task<> task, std::string name) {
+  spawn(std::move(task), std::move(name), true);
+}
+
+void TaskGroup::spawn(Task<> task, std::string name, bool essential) {
   if (state_->stopping) return;
   const auto place =
       state_->running.insert(state_->running.end(), std::make_shared<asio::cancellation_signal>());
+  // It works for whoever spawned it.
+  const asio::any_io_executor executor = traced(state_->loop, current_trace());
   asio::co_spawn(
-      state_->loop.executor(), deferred(state_->loop.executor(), std::move(task)),
+      executor, deferred(executor, std::move(task)),
       asio::bind_cancellation_slot(
-          (*place)->slot(), [state = state_, place, name = std::move(name)](
-                                const std::exception_ptr& failure) { state->ended(place, failure, name); }));
+          (*place)->slot(), [state = state_, ending = State::Ending{place, std::move(name), essential}](
+                                const std::exception_ptr& failure) { state->ended(ending, failure); }));
 }
 
 Task<> TaskGroup::stop() {

@@ -11,6 +11,11 @@
 namespace krakend::io {
 namespace {
 
+/// The descriptor listens no longer, and never will again.
+bool is_dead(int err) {
+  return err == EBADF || err == EINVAL || err == ENOTSOCK || err == EOPNOTSUPP;
+}
+
 /// How long accept() rests when the process has run out of descriptors or memory.
 constexpr Duration exhausted_pause = 100ms;
 
@@ -52,6 +57,8 @@ class TcpListener final : public Listener {
         co_await state->socket.async_wait(asio::posix::stream_descriptor::wait_read,
                                           asio::redirect_error(asio::use_awaitable, error));
         if (error && !state->closed) throw asio::system_error(error);
+      } else if (is_dead(err)) {
+        if (!state->closed) throw asio::system_error(err, asio::error::get_system_category(), "accept");
       } else if (err != EINTR && err != ECONNABORTED) {
         // Out of descriptors or memory, or something of the network that passes: never a busy loop.
         co_await state->clock.sleep(exhausted_pause);

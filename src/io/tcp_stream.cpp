@@ -11,50 +11,18 @@
 #include <memory>
 #include <utility>
 
-#include "krakend/core/hash.h"
+#include "io/transfer_step.h"
 #include "krakend/core/units.h"
 
 namespace krakend::io {
 namespace {
 
-/// Buffer of a pool thread for everything it receives or copies.
-constexpr size_t buffer_size = 256 * KiB;
-/// Bytes that one step moves before others get their turn on the pool.
-constexpr uint64_t step_quota = 8 * MiB;
 /// The loop is woken per batch of this size while the end of a transfer is further away.
 constexpr uint64_t low_water_max = 256 * KiB;
-
-std::span<std::byte> thread_buffer() {
-  thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_size);
-  return {buffer.get(), buffer_size};
-}
 
 bool would_block(int err) {
   return err == EAGAIN || err == EWOULDBLOCK;
 }
-
-/// receive_file's end of a transfer: sums the bytes and puts them into the file.
-class FileSink final : public ByteSink {
- public:
-  FileSink(FilePtr file, uint64_t offset, ByteSink* tap)
-      : file_(std::move(file)), offset_(offset), tap_(tap) {}
-  Result<void> write(std::span<const std::byte> data) override {
-    sum_ = crc32(sum_, data);
-    if (tap_ != nullptr) {
-      if (auto fed = tap_->write(data); !fed) return fed;
-    }
-    auto written = file_->write_at(offset_, data);
-    offset_ += data.size();
-    return written;
-  }
-  uint32_t sum() const { return sum_; }
-
- private:
-  FilePtr file_;
-  uint64_t offset_;
-  ByteSink* tap_;
-  uint32_t sum_ = 0;
-};
 
 }  // namespace
 

@@ -30,8 +30,16 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   const Address& peer() const override { return peer_; }
   const Address& local() const override { return local_; }
 
- private:
+  // What a TLS stream on top of the socket is made of.
   enum class Direction { read, write };
+  /// Until the socket is ready; an error after shutdown().
+  Task<Result<void>> wait(Direction direction);
+  int descriptor() { return socket_.native_handle(); }
+  bool is_shut() const { return shut_; }
+  /// errno of the operation `what` ("read from"); `cancelled` after shutdown().
+  Error failure(int err, const char* what) const;
+
+ private:
   /// What one step on the pool came to.
   struct Step {
     uint64_t moved = 0;
@@ -40,12 +48,10 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
     std::optional<Error> error;
   };
 
-  Task<Result<void>> wait(Direction direction);
   Step receive_step(ByteSink& sink, uint64_t max);
   Step send_step(File& file, uint64_t offset, uint64_t length);
   ssize_t send_some(File& file, uint64_t offset, size_t length, std::optional<Error>& error);
   void set_low_water(uint64_t bytes);
-  Error failure(int err, const char* what) const;
 
   Loop& loop_;
   asio::posix::stream_descriptor socket_;

@@ -24,6 +24,11 @@ void Backlog::sent(uint64_t bytes, TimePoint now) {
   dropped(bytes);
 }
 
+Task<> Backlog::drained(io::Clock& clock, Duration limit) {
+  const TimePoint deadline = clock.now() + limit;
+  while (queued_ > 0 && clock.now() < deadline) co_await changed_.wait_for(clock, deadline - clock.now());
+}
+
 double Backlog::present_rate(TimePoint now) const {
   return smoothed_ * std::exp(-to_seconds(now - last_sent_) / to_seconds(smoothing));
 }

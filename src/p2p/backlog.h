@@ -25,6 +25,8 @@ class Backlog {
   bool has_spare(TimePoint now) const;
   /// Returns when the load changes next.
   Task<> changed() { co_await changed_.wait(); }
+  /// Returns when nothing is left to send, at the latest after `limit`.
+  Task<> drained(io::Clock& clock, Duration limit);
 
  private:
   /// Over which the present rate is smoothed.

@@ -8,7 +8,8 @@ namespace krakend::p2p {
 
 Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info,
                        io::StreamPtr stream, Handshake peer, bool origin, bool opener, TimePoint now)
-    : last_progress(now),
+    : since(now),
+      last_progress(now),
       last_useful(now),
       last_taken(now),
       backlog_(backlog),
@@ -39,8 +40,8 @@ void Connection::send(const Message& message) {
   wake_.notify_all();
 }
 
-bool Connection::send_piece(PieceIndex index, TimePoint now) {
-  if (pieces_.size() >= max_queued_pieces) return false;
+bool Connection::send_piece(PieceIndex index, TimePoint now, size_t most) {
+  if (pieces_.size() >= most) return false;
   pieces_.push_back({index, now});
   in_backlog_ += info_->piece_size(index);
   backlog_.asked_for(info_->piece_size(index));
@@ -48,12 +49,13 @@ bool Connection::send_piece(PieceIndex index, TimePoint now) {
   return true;
 }
 
-void Connection::cancel_piece(PieceIndex index) {
-  std::erase_if(pieces_, [&](const Asked& asked) {
+bool Connection::cancel_piece(PieceIndex index) {
+  const auto taken_back = std::erase_if(pieces_, [&](const Asked& asked) {
     if (asked.piece != index) return false;
     forget(index);
     return true;
   });
+  return taken_back > 0;
 }
 
 void Connection::close() {
@@ -102,7 +104,8 @@ Task<bool> Connection::write_control() {
 
 Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
   const uint64_t length = info_->piece_size(index);
-  const uint64_t most = extended() ? portion : length;
+  const auto soon = static_cast<uint64_t>(static_cast<double>(backlog_.load().rate) * portion_seconds);
+  const uint64_t most = extended() ? std::max(least_portion, soon) : length;
   for (uint64_t at = 0; at < length; at += most) {
     if (at > 0 && !control_.empty()) {
       if (!co_await write_control()) co_return false;

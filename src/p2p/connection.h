@@ -14,6 +14,7 @@
 #include "p2p/backlog.h"
 #include "p2p/bandwidth.h"
 #include "p2p/message.h"
+#include "p2p/meter.h"
 #include "p2p/source_chooser.h"
 #include "p2p/upload_turns.h"
 
@@ -24,12 +25,12 @@ namespace krakend::p2p {
 /// tasks keep it alive. Loop thread.
 class Connection {
  public:
-  /// Pieces a peer may have asked for and not got; a peer that asks for more gets an ERROR.
-  static constexpr size_t max_queued_pieces = 512;
   /// Bytes of control frames waiting to be written; a peer that does not read them is dropped.
   static constexpr size_t max_queued_control = 4 * MiB;
-  /// Of a piece, towards a peer that speaks the extension: what a control frame waits for at most.
-  static constexpr uint64_t portion = 256 * KiB;
+  /// Of a piece, towards a peer that speaks the extension: what a control frame waits for is what leaves in
+  /// `portion_seconds`, at least `least_portion` bytes.
+  static constexpr uint64_t least_portion = 256 * KiB;
+  static constexpr double portion_seconds = 0.02;
   /// Bytes that may wait in the socket: behind them, too, a control frame would wait.
   static constexpr uint64_t socket_backlog = 128 * KiB;
 
@@ -49,10 +50,11 @@ class Connection {
   io::Stream& stream() { return *stream_; }
 
   void send(const Message& message);
-  /// Queues a piece; false when too many are queued already.
-  bool send_piece(PieceIndex index, TimePoint now);
-  /// Takes a queued piece back, if it is not being sent yet.
-  void cancel_piece(PieceIndex index);
+  /// Queues a piece; false when `most` are queued already.
+  bool send_piece(PieceIndex index, TimePoint now, size_t most);
+  size_t queued_pieces() const { return pieces_.size(); }
+  /// Takes a queued piece back; false when it is not queued, or being sent already.
+  bool cancel_piece(PieceIndex index);
   /// Ends both tasks soon. Idempotent.
   void close();
   bool closed() const { return closed_; }
@@ -72,10 +74,16 @@ class Connection {
   static Task<> write_loop(std::shared_ptr<Connection> self, Payload payload);
 
   // Bookkeeping of the torrent.
-  uint64_t received = 0;     ///< bytes of good pieces from this peer
-  uint64_t sent = 0;         ///< bytes of pieces to this peer
-  bool snubbed = false;      ///< went silent with requests open: gets no new ones until it delivers
-  bool receiving = false;    ///< the bytes of a wanted piece are arriving
+  TimePoint since;  ///< when the handshake was done
+  Meter incoming;   ///< all bytes
+  Meter outgoing;
+  uint64_t received = 0;   ///< bytes of good pieces from this peer
+  uint64_t sent = 0;       ///< bytes of pieces to this peer
+  bool snubbed = false;    ///< went silent with requests open: gets no new ones until it delivers
+  bool receiving = false;  ///< the bytes of a wanted piece are arriving
+  PieceIndex receiving_piece = 0;
+  TimePoint receiving_since;
+  uint64_t useless = 0;      ///< messages that helped nobody
   uint64_t seen_bytes = 0;   ///< stream.bytes_received() at the last look
   TimePoint last_progress;   ///< when seen_bytes last grew
   TimePoint last_useful;     ///< when a piece last moved in either direction

@@ -4,10 +4,15 @@
 #include "krakend/p2p/engine.h"
 #include "p2p/backlog.h"
 #include "p2p/bandwidth.h"
+#include "p2p/network_events.h"
 #include "p2p/request_budget.h"
+#include "p2p/seldom.h"
+#include "p2p/torrent_log.h"
 #include "p2p/upload_turns.h"
 
 namespace krakend::p2p {
+
+class Torrent;
 
 /// What the parts of one engine share. Owned by the engine; torrents hold it, so it lives as long as any of
 /// them. Loop thread.
@@ -19,22 +24,24 @@ struct Context {
         net(s.net),
         store(s.store),
         self(std::move(own)),
-        options(opts),
+        options(std::move(opts)),
         tracker(t),
         egress(s.clock),
         ingress(s.clock),
         backlog(s.loop),
         turns(s.clock, backlog),
         log(std::move(l)),
+        events(s.clock, self.peer_id),
+        torrent_log(s.clock, self),
         tasks(s.loop, log) {
-    configure(opts);
+    limit_rates();
   }
 
-  void configure(EngineOptions opts) {
-    options = opts;
+  void limit_rates() {
     constexpr uint64_t bits = 8;
-    egress.set_rate(opts.limit_bandwidth ? std::max(opts.egress_bits_per_sec / bits, uint64_t{1}) : 0);
-    ingress.set_rate(opts.limit_bandwidth ? std::max(opts.ingress_bits_per_sec / bits, uint64_t{1}) : 0);
+    const bool limited = options.limit_bandwidth;
+    egress.set_rate(limited ? std::max(options.egress_bits_per_sec / bits, uint64_t{1}) : 0);
+    ingress.set_rate(limited ? std::max(options.ingress_bits_per_sec / bits, uint64_t{1}) : 0);
   }
 
   io::Loop& loop;
@@ -50,7 +57,14 @@ struct Context {
   Bandwidth ingress;
   Backlog backlog;
   UploadTurns turns;
+  bool draining = false;  ///< Engine::drain()
+  /// Torrents that would ask for more if the budget had room.
+  std::vector<std::weak_ptr<Torrent>> hungry;
   Logger log;
+  NetworkEvents events;
+  TorrentLog torrent_log;
+  Seldom remarks;  ///< on bad peers
+  bool stopping = false;
   io::TaskGroup tasks;
 };
 using ContextPtr = std::shared_ptr<Context>;

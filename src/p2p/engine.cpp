@@ -10,8 +10,40 @@ Engine::Engine(Services services, EngineSelf self, EngineOptions options, Tracke
 
 Engine::~Engine() = default;
 
-void Engine::configure(EngineOptions options) {
-  impl_->context->configure(options);
+Result<void> Engine::configure(EngineOptions options) {
+  auto& context = *impl_->context;
+  options.network_event = context.options.network_event;
+  options.super_seeding = context.options.super_seeding;
+  options.serve_unverified_ranges = context.options.serve_unverified_ranges;
+  options.no_peer_timeout = context.options.no_peer_timeout;
+  if (options.torrent_log != context.options.torrent_log) {
+    if (auto opened = impl_->open_torrent_log(options.torrent_log); !opened) return opened;
+  }
+  context.options = std::move(options);
+  context.limit_rates();
+  for (const auto& [digest, torrent] : impl_->torrents) torrent->configured();
+  return {};
+}
+
+Result<void> Engine::Impl::open_torrent_log(const TorrentLogOptions& options) {
+  LineLog file;
+  if (!options.path.empty() && !options.disable) {
+    auto opened = LineLog::open(options.path);
+    if (!opened) return fail(opened.error().code, "scheduler.torrentlog.path: {}", opened.error().message);
+    file = *opened;
+  }
+  context->torrent_log.write_to(std::move(file), options);
+  return {};
+}
+
+Result<void> Engine::Impl::open_logs() {
+  const EngineOptions& options = context->options;
+  if (options.network_event.enabled) {
+    auto opened = LineLog::open(options.network_event.log_path);
+    if (!opened) return fail(opened.error().code, "network_event.log_path: {}", opened.error().message);
+    context->events.write_to(*opened);
+  }
+  return open_torrent_log(options.torrent_log);
 }
 
 void Engine::on_miss(Miss miss) {
@@ -20,6 +52,7 @@ void Engine::on_miss(Miss miss) {
 
 Result<io::Address> Engine::start() {
   auto& self = impl_->context->self;
+  if (auto opened = impl_->open_logs(); !opened) return propagate(opened);
   auto listener = impl_->context->net.listen({self.listen_host, static_cast<uint16_t>(self.port)});
   if (!listener) return propagate(listener);
   impl_->listener = std::move(*listener);
@@ -31,8 +64,8 @@ Result<io::Address> Engine::start() {
     const auto impl = weak.lock();
     return !impl || impl->let_go(digest);
   });
-  impl_->context->tasks.spawn(impl_->accept_loop(impl_), "peer listener");
-  impl_->context->tasks.spawn(impl_->sweep_loop(impl_), "torrent sweep");
+  impl_->context->tasks.spawn_essential(impl_->accept_loop(impl_), "peer listener");
+  impl_->context->tasks.spawn_essential(impl_->sweep_loop(impl_), "torrent sweep");
   impl_->context->tasks.spawn(impl_->load_loop(impl_), "load reports");
   return impl_->listener->local();
 }
@@ -41,9 +74,20 @@ const EngineSelf& Engine::self() const {
   return impl_->context->self;
 }
 
+void Engine::drain() {
+  impl_->context->draining = true;
+  if (impl_->listener) impl_->listener->close();
+}
+
+Task<> Engine::drained(Duration limit) {
+  const auto impl = impl_;
+  co_await impl->context->backlog.drained(impl->context->clock, limit);
+}
+
 Task<> Engine::stop() {
   const auto impl = impl_;
   impl->stopped = true;
+  impl->context->stopping = true;
   if (impl->listener) impl->listener->close();
   for (const auto& [digest, torrent] : impl->torrents) {
     torrent->fail_with(Error{Errc::cancelled, "shutting down"});
@@ -99,6 +143,18 @@ Task<Result<void>> Engine::remove(Digest digest) {
 std::vector<TorrentStatus> Engine::torrents() const {
   std::vector<TorrentStatus> all;
   for (const auto& [digest, torrent] : impl_->torrents) all.push_back(torrent->status());
+  return all;
+}
+
+std::optional<TorrentStatus> Engine::torrent(const Digest& digest) const {
+  const auto found = impl_->torrents.find(digest);
+  if (found == impl_->torrents.end()) return std::nullopt;
+  return found->second->status();
+}
+
+std::vector<BlacklistEntry> Engine::blacklist() const {
+  std::vector<BlacklistEntry> all;
+  for (const auto& [digest, torrent] : impl_->torrents) torrent->append_blacklist(all);
   return all;
 }
 

@@ -10,8 +10,8 @@ namespace krakend::p2p {
 
 /// Loop thread. The engine's tasks hold it by shared_ptr.
 struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
-  /// Handshakes of incoming connections that have not been answered yet; beyond, connections are closed
-  /// unread.
+  /// Incoming connections whose handshake has not been read yet; beyond, the one that has kept silent longest
+  /// is closed.
   static constexpr size_t max_pending_handshakes = 1024;
   static constexpr Duration sweep_interval = 1s;
   /// Between two reports of what we have to send, while it changes.
@@ -29,11 +29,16 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   explicit Impl(ContextPtr c) : context(std::move(c)) {}
 
+  Result<void> open_logs();
+  Result<void> open_torrent_log(const TorrentLogOptions& options);
   Task<> accept_loop(std::shared_ptr<Impl> self);
+  Task<Result<Message>> read_handshake(std::shared_ptr<Impl> self, io::StreamPtr stream);
   Task<> serve_incoming(std::shared_ptr<Impl> self, io::StreamPtr stream);
   Task<Result<TorrentPtr>> find_for_peer(std::string ns, Digest digest);
   Task<> sweep_loop(std::shared_ptr<Impl> self);
   Task<> load_loop(std::shared_ptr<Impl> self);
+  /// What is idle or old goes (conn_tti, conn_ttl, seeder_tti).
+  void preempt(TimePoint now);
   Task<Result<TorrentPtr>> join(std::shared_ptr<Impl> self, std::string ns, Digest digest);
   Task<> open_torrent(std::shared_ptr<Impl> self, std::shared_ptr<Opening> opening, std::string ns,
                       Digest digest);
@@ -48,8 +53,9 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Miss miss;
   std::unordered_map<Digest, TorrentPtr> torrents;
   std::unordered_map<Digest, std::shared_ptr<Opening>> openings;
-  std::list<MetaInfo> remembered;  ///< newest first
-  size_t pending_handshakes = 0;
+  std::list<MetaInfo> remembered;               ///< newest first
+  std::list<io::StreamPtr> pending_handshakes;  ///< oldest first
+  TimePoint last_preemption{};
   bool stopped = false;
 };
 

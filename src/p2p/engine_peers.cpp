@@ -6,32 +6,49 @@ Task<> Engine::Impl::accept_loop(std::shared_ptr<Impl> self) {
   while (!self->stopped) {
     auto stream = co_await self->listener->accept();
     if (!stream) co_return;
-    if (self->pending_handshakes >= max_pending_handshakes) continue;
-    ++self->pending_handshakes;
     self->context->tasks.spawn(self->serve_incoming(self, *stream), "incoming peer");
   }
+}
+
+/// The first message of an opener, within the handshake's time.
+Task<Result<Message>> Engine::Impl::read_handshake(std::shared_ptr<Impl> self, io::StreamPtr stream) {
+  struct Pending {
+    Pending(std::list<io::StreamPtr>& list, const io::StreamPtr& stream)
+        : all(list), own(list.insert(list.end(), stream)) {}
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    ~Pending() { all.erase(own); }
+    std::list<io::StreamPtr>& all;
+    std::list<io::StreamPtr>::iterator own;
+  };
+  auto& all = self->pending_handshakes;
+  if (all.size() >= max_pending_handshakes) all.front()->shutdown();
+  const Pending pending(all, stream);
+  const auto& ctx = *self->context;
+  auto deadline = ctx.clock.after(ctx.options.handshake_timeout, [stream] { stream->shutdown(); });
+  co_return co_await read_message(*stream);
 }
 
 /// Reads the opener's handshake and hands the stream to its torrent. Whatever is wrong: closed without a
 /// reply, as the reference does.
 Task<> Engine::Impl::serve_incoming(std::shared_ptr<Impl> self, io::StreamPtr stream) {
-  struct Pending {
-    size_t& count;
-    ~Pending() { --count; }
-  } pending{self->pending_handshakes};
-  const auto& ctx = *self->context;
-  auto deadline = ctx.clock.after(ctx.options.handshake_timeout, [stream] { stream->shutdown(); });
-  auto message = co_await read_message(*stream);
-  deadline.cancel();
+  auto& ctx = *self->context;
+  const auto remark = [&ctx, &stream](const std::string& why) {
+    const bool loud = ctx.remarks.allows(stream->peer().host, ctx.clock.now());
+    ctx.log.write(loud ? LogLevel::warn : LogLevel::debug,
+                  fmt::format("peer={} handshake refused: {}", stream->peer().str(), why));
+  };
+  auto message = co_await read_handshake(self, stream);
   if (!message) {
-    const auto level = message.error().code == Errc::protocol ? LogLevel::warn : LogLevel::debug;
-    ctx.log.write(
-        level, fmt::format("peer={} handshake refused: {}", stream->peer().str(), message.error().message));
+    if (message.error().code == Errc::protocol)
+      remark(message.error().message);
+    else
+      ctx.log.debug("peer={} no handshake: {}", stream->peer().str(), message.error().message);
     co_return;
   }
   auto* handshake = std::get_if<Handshake>(&*message);
   if (handshake == nullptr) {
-    ctx.log.warn("peer={} handshake refused: first message is not a bitfield", stream->peer().str());
+    remark("first message is not a bitfield");
     co_return;
   }
   auto torrent = co_await self->find_for_peer(handshake->ns, handshake->digest);
@@ -54,11 +71,10 @@ Task<Result<TorrentPtr>> Engine::Impl::find_for_peer(std::string ns, Digest dige
   if (auto torrent = active(digest)) co_return torrent;
   auto torrent = std::make_shared<Torrent>(context, std::move(ns), std::move(*info), *blob);
   torrents[digest] = torrent;
+  torrent->announce_itself();
   co_return torrent;
 }
 
-/// Forgets what is over: failed torrents, and seeding ones that nobody has used for seeder_tti. Their blobs
-/// stay on disk and are served again when asked for.
 Task<> Engine::Impl::load_loop(std::shared_ptr<Impl> self) {
   while (!self->stopped) {
     co_await self->context->backlog.changed();
@@ -68,20 +84,33 @@ Task<> Engine::Impl::load_loop(std::shared_ptr<Impl> self) {
 }
 
 Task<> Engine::Impl::sweep_loop(std::shared_ptr<Impl> self) {
+  const auto& ctx = *self->context;
+  self->last_preemption = ctx.clock.now();
   while (!self->stopped) {
-    co_await self->context->clock.sleep(sweep_interval);
-    const auto now = self->context->clock.now();
+    co_await ctx.clock.sleep(sweep_interval);
+    const auto now = ctx.clock.now();
     for (const auto& [digest, torrent] : self->torrents) {
-      torrent->close_idle_connections(now);
       torrent->help_peers(now);
+      torrent->measure(now);
     }
-    std::erase_if(self->torrents, [&](const auto& item) {
-      const auto& torrent = *item.second;
-      if (torrent.failed()) return true;
-      return torrent.complete() && torrent.idle() &&
-             now - torrent.last_used() > self->context->options.seeder_tti;
-    });
+    std::erase_if(self->torrents, [](const auto& item) { return item.second->failed(); });
+    const auto& options = ctx.options;
+    if (options.disable_preemption || now - self->last_preemption < options.preemption_interval) continue;
+    self->last_preemption = now;
+    self->preempt(now);
   }
+}
+
+void Engine::Impl::preempt(TimePoint now) {
+  for (const auto& [digest, torrent] : torrents) torrent->close_old_connections(now);
+  // Blobs stay on disk and are served again when asked for.
+  std::erase_if(torrents, [&](const auto& item) {
+    const auto& torrent = *item.second;
+    const bool over =
+        torrent.complete() && torrent.idle() && now - torrent.last_used() > context->options.seeder_tti;
+    if (over) context->torrent_log.seed_timeout(torrent.info());
+    return over;
+  });
 }
 
 }  // namespace krakend::p2p

@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <iterator>
-#include <limits>
 
 namespace krakend::p2p {
 namespace {
@@ -29,17 +28,59 @@ void for_each_piece(const Bitfield& pieces, Fn fn) {
 }  // namespace
 
 PiecePicker::PiecePicker(const Bitfield& have)
-    : have_(have), requested_(have.size()), availability_(have.size(), 0) {}
+    : have_(have),
+      requested_(have.size()),
+      availability_(have.size(), 0),
+      buckets_(1),
+      place_(have.size(), nowhere) {
+  for (PieceIndex index = 0; index < have_.size(); ++index) file(index);
+}
+
+void PiecePicker::unfile(PieceIndex index) {
+  const uint32_t place = place_[index];
+  if (place == nowhere) return;
+  auto& bucket = buckets_[availability_[index]];
+  const PieceIndex last = bucket.back();
+  bucket[place] = last;
+  place_[last] = place;
+  bucket.pop_back();
+  place_[index] = nowhere;
+}
+
+void PiecePicker::file(PieceIndex index) {
+  if (place_[index] != nowhere || have_.test(index) || requested_.test(index)) return;
+  const uint32_t peers = availability_[index];
+  if (peers >= buckets_.size()) buckets_.resize(peers + 1);
+  place_[index] = static_cast<uint32_t>(buckets_[peers].size());
+  buckets_[peers].push_back(index);
+}
+
+void PiecePicker::count(PieceIndex index, uint32_t peers) {
+  unfile(index);
+  availability_[index] = peers;
+  file(index);
+}
 
 void PiecePicker::add_peer(const Bitfield& pieces) {
-  for_each_piece(pieces, [this](PieceIndex index) { ++availability_[index]; });
+  for_each_piece(pieces, [this](PieceIndex index) { count(index, availability_[index] + 1); });
 }
 
 void PiecePicker::remove_peer(const Bitfield& pieces) {
-  for_each_piece(pieces, [this](PieceIndex index) { --availability_[index]; });
+  for_each_piece(pieces, [this](PieceIndex index) { count(index, availability_[index] - 1); });
+}
+
+void PiecePicker::mark_requested(PieceIndex index) {
+  unfile(index);
+  requested_.set(index);
+}
+
+void PiecePicker::release(PieceIndex index) {
+  requested_.clear(index);
+  file(index);
 }
 
 void PiecePicker::mark_have(PieceIndex index) {
+  unfile(index);
   have_.set(index);
   requested_.clear(index);
 }
@@ -47,6 +88,7 @@ void PiecePicker::mark_have(PieceIndex index) {
 void PiecePicker::mark_lost(PieceIndex index) {
   have_.clear(index);
   requested_.clear(index);
+  file(index);
 }
 
 uint64_t PiecePicker::candidates(const Bitfield& peer, size_t word) const {
@@ -65,7 +107,18 @@ std::optional<PieceIndex> PiecePicker::pick(const Bitfield& peer, uint64_t draw)
     const auto reader = std::next(cursors_.begin(), static_cast<ptrdiff_t>((draw >> 1) % cursors_.size()));
     if (auto near = first_from(reader->second, peer)) return near;
   }
-  return rarest(peer, draw >> 1);
+  return prefer_rare_ ? rarest(peer, draw >> 1) : any(peer, draw >> 1);
+}
+
+std::vector<uint32_t> PiecePicker::rarity() const {
+  std::vector<uint32_t> pieces;
+  for (PieceIndex index = 0; index < have_.size(); ++index) {
+    if (have_.test(index)) continue;
+    const uint32_t count = availability_[index];
+    if (count >= pieces.size()) pieces.resize(count + 1);
+    ++pieces[count];
+  }
+  return pieces;
 }
 
 std::optional<PieceIndex> PiecePicker::wanted_by(uint64_t reader) const {
@@ -85,20 +138,29 @@ std::optional<PieceIndex> PiecePicker::first_from(PieceIndex cursor, const Bitfi
 }
 
 std::optional<PieceIndex> PiecePicker::rarest(const Bitfield& peer, uint64_t draw) const {
-  std::optional<PieceIndex> best;
-  uint32_t fewest = std::numeric_limits<uint32_t>::max();
-  uint64_t ties = 0;
+  for (const auto& bucket : buckets_) {
+    if (bucket.empty()) continue;
+    // From somewhere in the bucket on: that is random enough for ties, and one draw serves for all buckets.
+    size_t at = mix(draw + bucket.size()) % bucket.size();
+    for (size_t left = bucket.size(); left > 0; --left) {
+      if (peer.test(bucket[at])) return bucket[at];
+      if (++at == bucket.size()) at = 0;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<PieceIndex> PiecePicker::any(const Bitfield& peer, uint64_t draw) const {
+  std::optional<PieceIndex> chosen;
+  uint64_t seen = 0;
   for (size_t word = 0; word < have_.words().size(); ++word) {
     for_each_bit(candidates(peer, word), static_cast<uint32_t>(word * 64), [&](PieceIndex index) {
-      const uint32_t count = availability_[index];
-      if (count > fewest) return;
-      ties = count < fewest ? 1 : ties + 1;
-      fewest = count;
-      // Reservoir of one: every tie ends up chosen with the same probability.
-      if (mix(draw + ties) % ties == 0) best = index;
+      ++seen;
+      // Reservoir of one: every candidate ends up chosen with the same probability.
+      if (mix(draw + seen) % seen == 0) chosen = index;
     });
   }
-  return best;
+  return chosen;
 }
 
 }  // namespace krakend::p2p

@@ -3,31 +3,11 @@
 #include <algorithm>
 
 namespace krakend::p2p {
-namespace {
-
-/// Feeds [offset, end) of the file to `fn` in buffer-sized parts.
-template <class Fn>
-Result<void> read_range(io::File& file, uint64_t offset, uint64_t end, size_t buffer_size, Fn fn) {
-  std::vector<std::byte> buffer(std::min<uint64_t>(buffer_size, end - offset));
-  while (offset < end) {
-    const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), end - offset));
-    auto got = file.read_at(offset, std::span(buffer).first(want));
-    if (!got) return propagate(got);
-    if (*got == 0) return fail(Errc::io, "file ends at {} of {} bytes", offset, end);
-    fn(std::span<const std::byte>(buffer).first(*got));
-    offset += *got;
-  }
-  return {};
-}
-
-}  // namespace
 
 Task<Result<void>> PrefixHasher::advance(uint64_t end) {
   const auto stop = std::min(end, position_ + step_size);
   busy_ = true;
-  auto done = co_await loop_.offload([this, stop] {
-    return read_range(*file_, position_, stop, buffer_size, [this](auto part) { sha_.update(part); });
-  });
+  auto done = co_await loop_.offload([this, stop] { return file_->hash(sha_, position_, stop); });
   busy_ = false;
   if (done) position_ = stop;
   co_return done;
@@ -48,20 +28,6 @@ void PrefixHasher::adopt(Tap& tap) {
   sha_ = std::move(tap.sha_);
   position_ += tap.size_;
   busy_ = false;
-}
-
-Result<std::vector<PieceIndex>> find_bad_pieces(io::File& file, const MetaInfo& info, const Bitfield& have) {
-  std::vector<PieceIndex> bad;
-  for (PieceIndex index = 0; index < info.piece_count(); ++index) {
-    if (!have.test(index)) continue;
-    uint32_t sum = 0;
-    const auto offset = info.piece_offset(index);
-    auto read = read_range(file, offset, offset + info.piece_size(index), 256 * KiB,
-                           [&sum](auto part) { sum = crc32(sum, part); });
-    if (!read) return propagate(read);
-    if (sum != info.piece_sum(index)) bad.push_back(index);
-  }
-  return bad;
 }
 
 }  // namespace krakend::p2p

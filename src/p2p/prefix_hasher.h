@@ -37,6 +37,10 @@ class PrefixHasher {
       size_ += data.size();
       return {};
     }
+    Result<void> write_from(io::File& file, uint64_t offset, uint64_t length) override {
+      size_ += length;
+      return file.hash(sha_, offset, offset + length);
+    }
 
    private:
     friend class PrefixHasher;
@@ -53,7 +57,6 @@ class PrefixHasher {
 
  private:
   static constexpr uint64_t step_size = 4 * MiB;
-  static constexpr size_t buffer_size = 64 * KiB;
 
   io::Loop& loop_;
   io::FilePtr file_;
@@ -61,8 +64,5 @@ class PrefixHasher {
   bool busy_ = false;
   Sha256 sha_;
 };
-
-/// Which of the pieces marked in `have` do not match their sums in the file. Reads all of them: pool work.
-Result<std::vector<PieceIndex>> find_bad_pieces(io::File& file, const MetaInfo& info, const Bitfield& have);
 
 }  // namespace krakend::p2p

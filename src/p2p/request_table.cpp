@@ -56,6 +56,11 @@ unsigned RequestTable::outstanding(const PeerId& peer) const {
   return found == by_peer_.end() ? 0 : static_cast<unsigned>(found->second.size());
 }
 
+std::vector<PieceIndex> RequestTable::of_peer(const PeerId& peer) const {
+  const auto found = by_peer_.find(peer);
+  return found == by_peer_.end() ? std::vector<PieceIndex>{} : found->second;
+}
+
 std::optional<TimePoint> RequestTable::oldest(const PeerId& peer) const {
   const auto found = by_peer_.find(peer);
   if (found == by_peer_.end()) return std::nullopt;
@@ -68,12 +73,13 @@ std::optional<TimePoint> RequestTable::oldest(const PeerId& peer) const {
   return oldest;
 }
 
-std::optional<PieceIndex> RequestTable::overdue_for(const PeerId& peer, const Bitfield& pieces, TimePoint now,
+std::optional<PieceIndex> RequestTable::overdue_for(const PeerId& peer, const Bitfield& pieces,
+                                                    const Bitfield& arriving, TimePoint now,
                                                     Duration min_age) const {
   std::optional<PieceIndex> best;
   TimePoint best_sent = now - min_age;
   for (const auto& [piece, requests] : by_piece_) {
-    if (requests.size() != 1 || !pieces.test(piece)) continue;
+    if (requests.size() != 1 || !pieces.test(piece) || arriving.test(piece)) continue;
     const auto& only = requests.front();
     if (only.peer == peer || only.sent > best_sent) continue;
     best_sent = only.sent;

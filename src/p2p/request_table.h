@@ -25,6 +25,7 @@ class RequestTable {
 
   bool requested(PieceIndex piece) const { return by_piece_.contains(piece); }
   unsigned outstanding(const PeerId& peer) const;
+  std::vector<PieceIndex> of_peer(const PeerId& peer) const;
   /// When the oldest unanswered request to the peer was sent.
   std::optional<TimePoint> oldest(const PeerId& peer) const;
   bool empty() const { return by_piece_.empty(); }
@@ -33,9 +34,10 @@ class RequestTable {
   void clear();
 
   /// Endgame: the piece that has been waiting longest, at least `min_age`, asked of exactly one peer that is
-  /// not `peer`, which has it too. At most one duplicate per piece.
-  std::optional<PieceIndex> overdue_for(const PeerId& peer, const Bitfield& pieces, TimePoint now,
-                                        Duration min_age) const;
+  /// not `peer`, which has it too. At most one duplicate per piece, and none of those whose bytes are
+  /// arriving: a second copy could not be kept.
+  std::optional<PieceIndex> overdue_for(const PeerId& peer, const Bitfield& pieces, const Bitfield& arriving,
+                                        TimePoint now, Duration min_age) const;
 
  private:
   struct Request {

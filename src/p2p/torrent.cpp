@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "krakend/storage/piece_check.h"
+
 namespace krakend::p2p {
 
 /// A client's view of the blob; also moves the read cursor of the picker.
@@ -69,15 +71,18 @@ Torrent::Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr par
       have_(partial_->have()),
       receiving_(have_.size()),
       picker_(have_),
-      backoff_(context_->options.blacklist_duration),
+      backoff_(context_->options.blacklist_duration, context_->options.disable_blacklist),
+      last_origin_sought_(context_->clock.now()),
+      last_company_(last_origin_sought_),
       progress_(context_->loop),
       starved_(context_->loop),
-      started_(context_->clock.now()),
+      started_(last_origin_sought_),
       finished_(started_),
       last_piece_(started_),
       last_used_(started_),
       resumed_pieces_(have_.count()) {
   while (have_.test(prefix_)) ++prefix_;
+  configured();
 }
 
 Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::BlobPtr blob)
@@ -92,10 +97,12 @@ Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::Blo
       prefix_(have_.size()),
       complete_(true),
       picker_(have_),
-      backoff_(context_->options.blacklist_duration),
+      backoff_(context_->options.blacklist_duration, context_->options.disable_blacklist),
+      last_origin_sought_(context_->clock.now()),
+      last_company_(last_origin_sought_),
       progress_(context_->loop),
       starved_(context_->loop),
-      started_(context_->clock.now()),
+      started_(last_origin_sought_),
       finished_(started_),
       last_piece_(started_),
       last_used_(started_),
@@ -104,8 +111,27 @@ Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::Blo
     seeder_ = std::make_unique<SuperSeeder>(have_.size());
 }
 
+Torrent::~Torrent() {
+  context_->torrent_log.leecher_summaries(*info_, counts_);
+}
+
+void Torrent::configured() {
+  const auto& options = context_->options;
+  backoff_.configure(options.blacklist_duration, options.disable_blacklist);
+  picker_.prefer_rare(options.piece_request_policy == PiecePolicy::rarest_first);
+}
+
+void Torrent::announce_itself() const {
+  NetworkEvents::Details details;
+  details.bitfield = &have_;
+  details.conn_capacity = context_->options.max_open_conn;
+  context_->events.write("add_torrent", info_->info_hash(), details);
+  if (complete_) context_->events.write("torrent_complete", info_->info_hash());
+}
+
 void Torrent::start() {
   auto self = shared_from_this();
+  announce_itself();
   context_->tasks.spawn(hash_loop(self), "hash " + info_->digest().hex());
   if (have_.all()) return;
   context_->tasks.spawn(announce_loop(self), "announce " + info_->digest().hex());
@@ -115,6 +141,10 @@ void Torrent::start() {
 void Torrent::fail_with(Error why) {
   if (failure_) return;
   failure_ = std::move(why);
+  if (!complete_ && !context_->stopping) {
+    context_->events.write("torrent_cancelled", info_->info_hash());
+    context_->torrent_log.download_failure(ns_, *info_, failure_->message);
+  }
   requests_.clear();
   settle_budget();
   for (const auto& [id, connection] : peers_) connection->close();
@@ -176,7 +206,7 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
 /// leave a bitmap that claims more than the file holds), or the metainfo describes other bytes.
 Task<> Torrent::recheck() {
   const auto have = have_;
-  auto bad = co_await context_->loop.offload([&, this] { return find_bad_pieces(*file_, *info_, have); });
+  auto bad = co_await context_->loop.offload([&, this] { return storage::find_bad_pieces(*file_, *info_, have); });
   if (!bad) {
     fail_with(bad.error());
     co_return;
@@ -222,6 +252,9 @@ Task<> Torrent::finish() {
   progress_.notify_all();
   starved_.notify_all();
   log_finished();
+  context_->events.write("torrent_complete", info_->info_hash());
+  context_->torrent_log.download_success(ns_, *info_, to_seconds(finished_ - started_));
+  context_->torrent_log.seeder_summaries(*info_, counts_);
   for (const auto& [id, connection] : std::map(peers_)) {
     if (connection->have().all())
       connection->close();
@@ -253,11 +286,22 @@ void Torrent::log_finished() const {
       sources.empty() ? " none" : sources);
 }
 
-void Torrent::close_idle_connections(TimePoint now) {
+void Torrent::close_old_connections(TimePoint now) {
+  const auto& options = context_->options;
   for (const auto& [id, connection] : peers_) {
     const bool busy = requests_.outstanding(id) > 0;
-    if (!busy && now - connection->last_useful > context_->options.conn_tti) connection->close();
+    const bool idle = !busy && now - connection->last_useful > options.conn_tti;
+    const bool old = !connection->receiving && now - connection->since > options.conn_ttl;
+    if (idle || old) connection->close();
   }
+}
+
+void Torrent::measure(TimePoint now) {
+  for (const auto& [id, connection] : peers_) {
+    connection->incoming.look(connection->stream().bytes_received(), now);
+    connection->outgoing.look(connection->stream().bytes_sent(), now);
+  }
+  intake_.look(from_origins_ + from_peers_, now);
 }
 
 void Torrent::help_peers(TimePoint now) {
@@ -287,28 +331,6 @@ bool Torrent::wanted_by_nobody() const {
     const Connection& connection = *peer.second;
     return connection.origin() || connection.have().count() == info_->piece_count();
   });
-}
-
-TorrentStatus Torrent::status() const {
-  TorrentStatus s;
-  s.digest = info_->digest();
-  s.info_hash = info_->info_hash();
-  s.ns = ns_;
-  s.length = info_->length();
-  s.pieces = info_->piece_count();
-  s.pieces_have = have_.count();
-  s.complete = complete_;
-  s.bytes_from_origins = from_origins_;
-  s.bytes_from_peers = from_peers_;
-  s.bytes_sent = sent_;
-  s.retries = retries_;
-  s.seconds = to_seconds((complete_ ? finished_ : context_->clock.now()) - started_);
-  for (const auto& [id, connection] : peers_) {
-    s.peers.push_back({id, connection->address().str(), connection->origin(), connection->opener(),
-                       connection->have().count(), connection->received, connection->sent,
-                       requests_.outstanding(id)});
-  }
-  return s;
 }
 
 }  // namespace krakend::p2p

@@ -12,6 +12,7 @@
 #include "krakend/io/condition.h"
 #include "p2p/connection.h"
 #include "p2p/context.h"
+#include "p2p/meter.h"
 #include "p2p/peer_backoff.h"
 #include "p2p/piece_picker.h"
 #include "p2p/prefix_hasher.h"
@@ -25,10 +26,18 @@ namespace krakend::p2p {
 /// the whole matched, then seeding. Loop thread. Tasks of a torrent hold it by shared_ptr and run in the
 /// engine's group.
 ///
-/// Deviations from the reference, all invisible or harmless to its peers (contract p2p §19): requests of a
-/// lost, failing or silent peer are asked for elsewhere at once; refused dials cost a short growing pause
-/// instead of the blacklist; no ANNOUNCE goes to peers that have the piece; a peer that sends wrong bytes is
-/// dropped.
+/// Deviations from the reference, all invisible or harmless to its peers (contract p2p §19):
+/// - requests of a lost, failing or silent peer are asked for elsewhere at once, what is asked for twice is
+///   cancelled when it arrives, and endgame is about time, not about the last pieces;
+/// - refused dials and ended links cost a short growing pause, faults the blacklist's period; a peer that
+///   sends wrong bytes is banned for the torrent, a host under which three such came as well;
+/// - the blacklist holds for incoming links too, and a link that died is replaced when its peer comes again;
+///   of two that dial each other one link stays;
+/// - no ANNOUNCE goes to peers that have the piece; bitfields, lengths and indices are checked;
+/// - a seeder in use is not closed: seeder_tti counts from the last use;
+/// - every torrent announces for itself, and at once when it has nobody;
+/// - a download that fails keeps its pieces for the next attempt; without hope it fails early;
+/// - a partial blob on disk is fetched on when somebody wants it, not when a peer asks for it.
 class Torrent : public std::enable_shared_from_this<Torrent> {
  public:
   /// Bytes at the end that readers do not get before the SHA-256 matched.
@@ -40,17 +49,38 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr Duration endgame_age = 150ms;
   /// With fewer sources than this, each is asked for as much as the pipeline limits allow.
   static constexpr size_t few_sources = 4;
+  static constexpr size_t max_counted = 1024;
   static constexpr Duration helpless_after = 3s;
   /// Pieces; a peer that tells that it has more than these to send is not asked.
   static constexpr uint64_t longest_queue = 4;
+  /// A download that takes longer has an origin among its sources; so long between two that are opened.
+  static constexpr Duration origin_patience = 2s;
+  /// With nobody to ask at all it fails after this; options.no_peer_timeout holds while somebody is named.
+  static constexpr Duration hopeless_after = 10s;
+  /// Messages without any use that a peer may send: so many, and so many for each piece.
+  static constexpr uint64_t max_useless = 1000;
+  static constexpr uint64_t max_useless_of_piece = 4;
+  /// Messages of one peer that are handled before others have their turn.
+  static constexpr unsigned messages_in_a_row = 32;
+  /// A piece may take so many times what it takes with others, if one of these has it; at least this long.
+  static constexpr double slow_factor = 10;
+  static constexpr Duration slow_at_least = 2s;
 
   /// Leecher.
   Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr partial);
   /// Seeder.
   Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::BlobPtr blob);
 
+  ~Torrent();
+  Torrent(const Torrent&) = delete;
+  Torrent& operator=(const Torrent&) = delete;
+
   /// Spawns the leecher's tasks.
   void start();
+  /// Tells the network events that it exists.
+  void announce_itself() const;
+  /// The engine's options have changed.
+  void configured();
   /// Ends it: readers and tasks see `why`, connections close. Idempotent.
   void fail_with(Error why);
 
@@ -65,8 +95,11 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Nobody reads it, and no peer lacks any of it.
   bool wanted_by_nobody() const;
   TorrentStatus status() const;
-  /// Closes connections over which nothing useful moved for `conn_tti`.
-  void close_idle_connections(TimePoint now);
+  void append_blacklist(std::vector<BlacklistEntry>& all) const;
+  /// Closes connections over which nothing useful moved for `conn_tti`, and those older than `conn_ttl`.
+  void close_old_connections(TimePoint now);
+  /// Reads the connections' counters. Called every second.
+  void measure(TimePoint now);
   /// An origin shows more to peers that get nowhere. Called every second.
   void help_peers(TimePoint now);
   /// Tells peers that lack something what we have to send, where that has changed much.
@@ -88,6 +121,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<> announce_complete(std::shared_ptr<Torrent> self);
   Task<std::optional<Duration>> announce_once(bool complete);
   void dial_peers(const std::vector<PeerInfo>& peers);
+  bool start_dial(const PeerInfo& peer, TimePoint now);
+  bool too_mutual(const std::vector<PeerId>& neighbours) const;
   Task<> dial(std::shared_ptr<Torrent> self, PeerInfo peer);
   Task<Result<void>> handshake_as_opener(io::StreamPtr stream, PeerInfo peer);
   uint32_t own_extension() const;
@@ -96,6 +131,15 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool may_replace(const Connection& old) const;
   void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
   void drop_connection(const ConnectionPtr& connection);
+  void note_blacklisted(const PeerId& peer, Duration pause) const;
+  /// When all places are taken: the connection that has been of no use longest gives way.
+  bool make_room(TimePoint now);
+  /// Receives a piece from this one much more slowly than others deliver.
+  bool is_too_slow(const Connection& connection, TimePoint now) const;
+  /// Opens to an origin when the swarm gives less than one alone would.
+  void seek_origins(TimePoint now);
+  void give_up_without_peers(TimePoint now);
+  std::string waits_for() const;
   /// Whether the bytes of the piece on disk are what they should be.
   Task<bool> may_send(PieceIndex index);
   Task<Result<uint64_t>> check_for_reader(uint64_t offset);
@@ -106,10 +150,13 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<> read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection);
   Task<Result<void>> handle(ConnectionPtr connection, Message message);
   void on_read_failure(Connection& connection, const Error& error);
+  Result<void> handle_small(Connection& connection, const Message& message);
   Result<void> on_request(Connection& connection, const PieceRequest& request);
   Result<void> on_announce(Connection& connection, const AnnouncePiece& announce);
-  void on_error(Connection& connection, const PieceError& error);
-  void on_complete(Connection& connection);
+  Result<void> on_error(Connection& connection, const PieceError& error);
+  Result<void> on_complete(Connection& connection);
+  /// Counts a message that helps nobody; a flood of them ends the connection.
+  Result<void> useless(Connection& connection);
   Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);
   Task<Result<void>> store_piece(ConnectionPtr connection, PiecePayload first);
   Task<Result<uint32_t>> receive_limited(Connection& connection, uint64_t offset, uint64_t length,
@@ -124,6 +171,11 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   // torrent_requests.cpp: whom to ask for what
   void request_more();
+  /// Gives the room of a piece that has arrived to the torrents of the process in turn.
+  void request_in_turn();
+  /// Somebody has a piece that we lack.
+  void request_announced();
+  void become_hungry();
   ConnectionPtr choose_connection(unsigned depth);
   unsigned depth_limit(const Connection& connection) const;
   /// Seconds until it would deliver one more piece; nullopt: it has enough to do.
@@ -135,7 +187,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void send_request(Connection& connection, PieceIndex piece);
   /// Tells the process's budget what has changed in the table.
   void settle_budget();
+  PeerCounts* counts(const PeerId& peer);
+  Duration longest_wait() const;
   double typical_piece_time() const;
+  Duration duplicate_age() const;
 
   // super-seeding
   bool super_seeding() const { return seeder_ != nullptr; }
@@ -167,12 +222,23 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   PiecePicker picker_;
   RequestTable requests_;
+  bool hungry_ = false;                  ///< among the context's hungry ones
   size_t budgeted_ = 0;                  ///< requests that the budget knows of
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   PeerBackoff backoff_;
   std::map<PeerId, ConnectionPtr> peers_;
   std::unordered_set<PeerId> dialing_;
   std::unordered_map<PeerId, bool> known_origins_;
+  std::vector<PeerInfo> origins_;  ///< that the last announce named
+  PeerCountsMap counts_;           ///< of the first max_counted peers
+  Meter intake_;                   ///< good pieces
+  TimePoint last_origin_sought_;
+  // Whether there is hope while nobody is connected.
+  TimePoint last_company_;      ///< a peer was connected, or answered a dial
+  unsigned unreachable_ = 0;    ///< dials since then that nobody answered
+  size_t named_ = 0;            ///< peers of the last announce that may be asked
+  size_t banned_ = 0;           ///< and that may not, for wrong bytes
+  std::string announce_error_;  ///< of the last announce; empty: it was answered
 
   io::Condition progress_;  ///< a piece arrived, the hash advanced, completion, failure
   io::Condition starved_;   ///< wakes the announcer early

@@ -24,7 +24,9 @@ class Summing final : public io::ByteSink {
 }  // namespace
 
 Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection) {
-  while (!connection->closed() && !self->failure_) {
+  for (unsigned handled_now = 1; !connection->closed() && !self->failure_; ++handled_now) {
+    // What has arrived is read at once: a peer that never stops must not have the loop for itself.
+    if (handled_now % messages_in_a_row == 0) co_await self->context_->clock.sleep(Duration{});
     auto message = co_await read_message(connection->stream());
     Result<void> handled;
     if (message)
@@ -44,31 +46,47 @@ void Torrent::on_read_failure(Connection& connection, const Error& error) {
     log.error("digest={} download failed: {}", info_->digest().str(), error.message);
     fail_with(error);
   } else if (error.code == Errc::protocol || error.code == Errc::corrupt) {
-    backoff_.fault(connection.id(), context_->clock.now());
-    log.warn("digest={} peer={} dropped: {}", info_->digest().str(), connection.address().str(),
-             error.message);
+    const auto now = context_->clock.now();
+    const auto pause = backoff_.fault(connection.id(), now);
+    if (error.code == Errc::corrupt) backoff_.ban(connection.id(), connection.address().host);
+    note_blacklisted(connection.id(), pause);
+    log.write(context_->remarks.allows(connection.address().host, now) ? LogLevel::warn : LogLevel::debug,
+              fmt::format("digest={} peer={} dropped: {}", info_->digest().str(), connection.address().str(),
+                          error.message));
   } else if (!connection.closed()) {
     log.debug("digest={} peer={} gone: {}", info_->digest().str(), connection.address().str(), error.message);
   }
 }
 
 Task<Result<void>> Torrent::handle(ConnectionPtr connection, Message message) {
-  if (const auto* request = std::get_if<PieceRequest>(&message)) co_return on_request(*connection, *request);
-  if (const auto* announce = std::get_if<AnnouncePiece>(&message))
-    co_return on_announce(*connection, *announce);
-  if (const auto* report = std::get_if<LoadReport>(&message)) {
-    connection->load.tell(report->load, context_->clock.now());
-    request_more();
-  }
   if (const auto* payload = std::get_if<PiecePayload>(&message))
     co_return co_await on_payload(connection, *payload);
-  if (const auto* cancel = std::get_if<CancelPiece>(&message)) connection->cancel_piece(cancel->index);
-  if (const auto* error = std::get_if<PieceError>(&message)) on_error(*connection, *error);
-  if (std::holds_alternative<Complete>(message)) on_complete(*connection);
-  co_return Result<void>{};
+  co_return handle_small(*connection, message);
+}
+
+Result<void> Torrent::handle_small(Connection& connection, const Message& message) {
+  if (const auto* request = std::get_if<PieceRequest>(&message)) return on_request(connection, *request);
+  if (const auto* announce = std::get_if<AnnouncePiece>(&message)) return on_announce(connection, *announce);
+  if (const auto* error = std::get_if<PieceError>(&message)) return on_error(connection, *error);
+  if (std::holds_alternative<Complete>(message)) return on_complete(connection);
+  if (const auto* report = std::get_if<LoadReport>(&message)) {
+    connection.load.tell(report->load, context_->clock.now());
+    request_more();
+    return {};
+  }
+  const auto* cancel = std::get_if<CancelPiece>(&message);
+  if (cancel != nullptr && connection.cancel_piece(cancel->index)) return {};
+  return useless(connection);
+}
+
+Result<void> Torrent::useless(Connection& connection) {
+  const uint64_t most = max_useless + max_useless_of_piece * info_->piece_count();
+  if (++connection.useless <= most) return {};
+  return fail(Errc::protocol, "more than {} messages that are of no use", most);
 }
 
 Result<void> Torrent::on_request(Connection& connection, const PieceRequest& request) {
+  if (auto* counted = counts(connection.id())) ++counted->requests_received;
   const auto refuse = [&](std::string text) { connection.send(PieceError{request.index, std::move(text)}); };
   if (request.index >= info_->piece_count()) {
     refuse(fmt::format("invalid piece index {}: num pieces = {}", request.index, info_->piece_count()));
@@ -76,28 +94,34 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     refuse("reading / writing chunk of piece not supported");
   } else if (!have_.test(request.index)) {
     refuse("piece not complete");
-  } else if (!connection.send_piece(request.index, context_->clock.now())) {
+  } else if (context_->draining) {
+    refuse("shutting down");
+  } else if (!connection.send_piece(request.index, context_->clock.now(),
+                                    context_->options.sender_buffer_size)) {
     refuse("too many requests");
+  } else {
+    return {};
   }
-  return {};
+  return useless(connection);
 }
 
 Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& announce) {
   if (announce.index >= info_->piece_count()) {
     return fail(Errc::protocol, "announced piece {} of {}", announce.index, info_->piece_count());
   }
-  if (connection.have().set(announce.index)) picker_.add_piece(announce.index);
+  if (!connection.have().set(announce.index)) return useless(connection);
+  picker_.add_piece(announce.index);
   if (announce.load) connection.load.tell(*announce.load, context_->clock.now());
   connection.last_taken = context_->clock.now();
   if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
-  request_more();
+  if (!have_.test(announce.index)) request_announced();
   return {};
 }
 
-void Torrent::on_error(Connection& connection, const PieceError& error) {
+Result<void> Torrent::on_error(Connection& connection, const PieceError& error) {
   context_->log.debug("digest={} peer={} refused piece {}: {}", info_->digest().str(),
                       connection.address().str(), error.index, error.text);
-  if (!requests_.erase(connection.id(), error.index)) return;
+  if (!requests_.erase(connection.id(), error.index)) return useless(connection);
   ++retries_;
   // It does not have what we believed it had; asking it again would loop.
   if (connection.have().test(error.index)) {
@@ -108,17 +132,20 @@ void Torrent::on_error(Connection& connection, const PieceError& error) {
   }
   if (!requests_.requested(error.index) && !receiving_.test(error.index)) picker_.release(error.index);
   request_more();
+  return {};
 }
 
-void Torrent::on_complete(Connection& connection) {
+Result<void> Torrent::on_complete(Connection& connection) {
   if (complete_) {
     connection.close();
-    return;
+    return {};
   }
+  if (connection.have().all()) return useless(connection);
   for (PieceIndex index = 0; index < info_->piece_count(); ++index) {
     if (connection.have().set(index)) picker_.add_piece(index);
   }
   request_more();
+  return {};
 }
 
 Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload payload) {
@@ -134,7 +161,10 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   if (payload.load) connection->load.tell(*payload.load, context_->clock.now());
   if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, payload);
   auto drained = co_await drain(connection, payload);
+  if (auto* counted = counts(connection->id())) ++counted->duplicate_pieces_received;
   requests_.erase(connection->id(), index);
+  // Whoever's bytes were kept instead may have failed meanwhile.
+  if (!have_.test(index) && !receiving_.test(index) && !requests_.requested(index)) picker_.release(index);
   request_more();
   co_return drained;
 }
@@ -200,17 +230,18 @@ Task<Result<uint32_t>> Torrent::receive_portions(ConnectionPtr connection, Piece
   const PieceIndex index = portion.index;
   const uint64_t begin = info_->piece_offset(index);
   const uint64_t size = info_->piece_size(index);
-  Summing summing(tap);
+  uint32_t sum = 0;
   for (uint64_t at = 0; at < size; at += portion.length) {
     if (at > 0) {
       auto next = co_await next_portion(connection, index, at);
       if (!next) co_return propagate(next);
       portion = *next;
     }
-    auto received = co_await receive_limited(*connection, begin + at, portion.length, &summing);
+    auto received = co_await receive_limited(*connection, begin + at, portion.length, tap);
     if (!received) co_return received;
+    sum = crc32_combine(sum, *received, portion.length);
   }
-  co_return summing.sum;
+  co_return sum;
 }
 
 /// The CRC-32 of what came. A piece that arrives where the hash of the whole stands is hashed on the way,
@@ -238,6 +269,8 @@ Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PiecePayload f
   const PieceIndex index = first.index;
   receiving_.set(index);
   connection->receiving = true;
+  connection->receiving_piece = index;
+  connection->receiving_since = context_->clock.now();
   picker_.mark_requested(index);
   auto sum = co_await receive_piece(connection, first);
   connection->receiving = false;
@@ -273,6 +306,8 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
   connection.times.arrived(now);
   context_->budget.arrived(size, now);
   last_piece_ = now;
+  if (auto* counted = counts(connection.id())) ++counted->good_pieces_received;
+  context_->events.about_piece("receive_piece", info_->info_hash(), connection.id(), index);
   (connection.origin() ? from_origins_ : from_peers_) += size;
   by_address_[fmt::format("{}/{}", connection.origin() ? "origin" : "peer", connection.address().str())] +=
       size;
@@ -285,7 +320,7 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
     if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) announce(*peer, index);
   }
   progress_.notify_all();
-  request_more();
+  request_in_turn();
 }
 
 void Torrent::announce(Connection& peer, PieceIndex index) {

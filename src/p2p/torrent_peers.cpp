@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "p2p/torrent.h"
 
@@ -10,8 +11,8 @@ constexpr Duration default_interval = 5s;
 constexpr Duration max_interval = 1min;
 /// With nobody connected the next announce comes soon, then less and less so.
 constexpr Duration first_starved_interval = 250ms;
-/// A peer whose connection carried nothing for this long may be replaced by a new connection of the same
-/// peer: it has restarted, and we have not noticed that the old one is dead.
+/// A connection that carried nothing for this long may be replaced by a new one of the same peer, which has
+/// restarted without our noticing that the old one is dead, or of another peer when all places are taken.
 constexpr Duration replaceable_after = 3s;
 /// The last announce (complete) is worth this many attempts.
 constexpr int complete_attempts = 3;
@@ -43,6 +44,7 @@ Task<std::optional<Duration>> Torrent::announce_once(bool complete) {
   AnnounceRequest request{
       info_->digest(), info_->info_hash(), {self.peer_id, self.ip, self.port, false, complete}};
   auto response = co_await context_->tracker->announce(std::move(request));
+  announce_error_ = response ? "" : response.error().message;
   if (!response) {
     context_->log.warn("digest={} announce failed: {}", info_->digest().str(), response.error().message);
     co_return std::nullopt;
@@ -56,15 +58,63 @@ void Torrent::dial_peers(const std::vector<PeerInfo>& peers) {
   const auto now = context_->clock.now();
   size_t dialled = dialing_.size();
   for (const auto& [id, connection] : peers_) dialled += connection->opener() ? 1 : 0;
+  origins_.clear();
+  named_ = banned_ = 0;
   for (const auto& peer : peers) {
+    if (peer.peer_id == context_->self.peer_id) continue;
     known_origins_[peer.peer_id] = peer.origin;
-    if (complete_ || failure_ || dialled >= context_->options.max_dial || !has_room()) return;
-    if (peer.peer_id == context_->self.peer_id || peers_.contains(peer.peer_id)) continue;
-    if (dialing_.contains(peer.peer_id) || !backoff_.allowed(peer.peer_id, now)) continue;
-    dialing_.insert(peer.peer_id);
-    ++dialled;
-    context_->tasks.spawn(dial(shared_from_this(), peer), "dial " + peer.ip);
+    if (peer.origin) origins_.push_back(peer);
+    ++(backoff_.is_banned(peer.peer_id) ? banned_ : named_);
   }
+  for (const auto& peer : peers) {
+    if (complete_ || failure_ || dialled >= context_->options.max_dial || !has_room()) return;
+    if (start_dial(peer, now)) ++dialled;
+  }
+}
+
+/// False when the peer is connected, left alone for now, or ourselves.
+bool Torrent::start_dial(const PeerInfo& peer, TimePoint now) {
+  if (peer.peer_id == context_->self.peer_id || peers_.contains(peer.peer_id)) return false;
+  if (!backoff_.allowed(peer.peer_id, now)) return false;
+  if (!dialing_.insert(peer.peer_id).second) return false;
+  context_->tasks.spawn(dial(shared_from_this(), peer), "dial " + peer.ip);
+  return true;
+}
+
+void Torrent::seek_origins(TimePoint now) {
+  if (now - last_origin_sought_ < origin_patience || !has_room()) return;
+  unsigned connected = 0;
+  double fastest = std::numeric_limits<double>::max();
+  for (const auto& [id, connection] : peers_) {
+    if (!connection->origin()) continue;
+    ++connected;
+    fastest = std::min(fastest, connection->times.seconds().value_or(fastest));
+  }
+  const double alone = static_cast<double>(info_->piece_length()) / fastest;
+  if (connected > 0 && intake_.rate() >= alone) return;
+  for (const auto& origin : origins_) {
+    if (!start_dial(origin, now)) continue;
+    last_origin_sought_ = now;
+    return;
+  }
+}
+
+/// Whoever waits is told early when waiting helps nothing. Peers that answer, be it with a refusal, are hope.
+void Torrent::give_up_without_peers(TimePoint now) {
+  if (!peers_.empty()) {
+    last_company_ = now;
+    unreachable_ = 0;
+    return;
+  }
+  if (!dialing_.empty()) return;
+  const bool nobody = announce_error_.empty() && named_ == 0;
+  if (!nobody && announce_error_.empty() && unreachable_ == 0) return;
+  const auto& no_peer = context_->options.no_peer_timeout;
+  if (now - last_company_ <= (nobody ? std::min(hopeless_after, no_peer) : no_peer)) return;
+  const auto code = nobody && banned_ == 0 ? Errc::not_found : Errc::unavailable;
+  auto why = fmt::format("blob {} cannot be fetched: {}", info_->digest().str(), waits_for());
+  context_->log.warn("digest={} download given up: {}", info_->digest().str(), why);
+  fail_with(Error{code, std::move(why)});
 }
 
 Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
@@ -72,6 +122,12 @@ Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
   const io::Address address{peer.ip, static_cast<uint16_t>(peer.port)};
   auto stream = co_await self->context_->net.connect(address, options.handshake_timeout);
   Result<void> done;
+  if (stream) {
+    self->last_company_ = self->context_->clock.now();
+    self->unreachable_ = 0;
+  } else {
+    ++self->unreachable_;
+  }
   if (stream)
     done = co_await self->handshake_as_opener(*stream, peer);
   else
@@ -81,10 +137,11 @@ Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
   self->context_->log.debug("digest={} peer={} not connected: {}", self->info_->digest().str(), address.str(),
                             done.error().message);
   const auto now = self->context_->clock.now();
-  if (done.error().code == Errc::protocol)
-    self->backoff_.fault(peer.peer_id, now);
-  else
-    self->backoff_.refused(peer.peer_id, now);
+  self->context_->torrent_log.rejected(TorrentLog::Side::outgoing, *self->info_, peer.peer_id,
+                                       done.error().message);
+  const bool fault = done.error().code == Errc::protocol;
+  self->note_blacklisted(peer.peer_id, fault ? self->backoff_.fault(peer.peer_id, now)
+                                             : self->backoff_.refused(peer.peer_id, now));
   if (self->peers_.empty()) self->starved_.notify_all();
 }
 
@@ -131,13 +188,16 @@ bool Torrent::may_replace(const Connection& old) const {
 Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   const auto now = context_->clock.now();
   const auto refuse = [&](std::string_view why) {
+    context_->torrent_log.rejected(TorrentLog::Side::incoming, *info_, peer.peer_id, why);
     context_->log.debug("digest={} peer={} refused: {}", info_->digest().str(), stream->peer().str(), why);
   };
   if (failure_) co_return refuse("torrent has ended");
   if (peer.info_hash != info_->info_hash()) co_return refuse("cut into other pieces than ours");
   if (peer.have.size() != info_->piece_count()) co_return refuse("bitfield of wrong length");
   if (peer.peer_id == context_->self.peer_id) co_return refuse("our own peer id");
-  if (backoff_.is_faulty(peer.peer_id, now)) co_return refuse("sent wrong bytes before");
+  if (backoff_.is_faulty(peer.peer_id, now)) co_return refuse("left alone for a fault");
+  if (backoff_.is_banned_host(stream->peer().host)) co_return refuse("a host of liars");
+  if (too_mutual(peer.neighbours)) co_return refuse("too many mutual connections");
   // Both dialled each other: the link whose opener has the smaller id stays, on both sides.
   if (dialing_.contains(peer.peer_id) && context_->self.peer_id < peer.peer_id)
     co_return refuse("already dialling");
@@ -145,7 +205,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
     if (!may_replace(*old->second)) co_return refuse("already connected");
     drop_connection(ConnectionPtr(old->second));
   }
-  if (peers_.size() >= context_->options.max_open_conn) co_return refuse("full");
+  if (peers_.size() >= context_->options.max_open_conn && !make_room(now)) co_return refuse("full");
   auto deadline =
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
   const auto id = peer.peer_id;
@@ -173,12 +233,16 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
   auto connection = std::make_shared<Connection>(context_->loop, context_->backlog, info_, std::move(stream),
                                                  std::move(peer), origin, opener, now);
   peers_[connection->id()] = connection;
+  context_->events.about_peer("add_active_conn", info_->info_hash(), connection->id());
+  context_->torrent_log.connected(opener ? TorrentLog::Side::outgoing : TorrentLog::Side::incoming, *info_,
+                                  connection->id());
   backoff_.succeeded(connection->id());
   const std::weak_ptr<Connection> weak = connection;
   const auto on_sent = [self, weak](PieceIndex index) {
     const auto sender = weak.lock();
     self->sent_ += self->info_->piece_size(index);
     if (!sender) return;
+    if (auto* counted = self->counts(sender->id())) ++counted->pieces_sent;
     sender->last_useful = self->context_->clock.now();
     sender->last_taken = sender->last_useful;
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
@@ -198,14 +262,64 @@ void Torrent::drop_connection(const ConnectionPtr& connection) {
   const auto found = peers_.find(connection->id());
   if (found == peers_.end() || found->second != connection) return;
   peers_.erase(found);
+  context_->events.about_peer("drop_active_conn", info_->info_hash(), connection->id());
   picker_.remove_peer(connection->have());
   release_requests(connection->id());
   if (super_seeding()) show(seeder_->remove_peer(connection->id()));
   last_used_ = context_->clock.now();
   if (complete_ || failure_) return;
-  if (!backoff_.is_faulty(connection->id(), last_used_)) backoff_.refused(connection->id(), last_used_);
+  if (!backoff_.is_faulty(connection->id(), last_used_))
+    note_blacklisted(connection->id(), backoff_.refused(connection->id(), last_used_));
   request_more();
   if (peers_.empty()) starved_.notify_all();
+}
+
+void Torrent::note_blacklisted(const PeerId& peer, Duration pause) const {
+  NetworkEvents::Details details;
+  details.peer = peer;
+  details.duration = pause;
+  context_->events.write("blacklist_conn", info_->info_hash(), details);
+}
+
+bool Torrent::make_room(TimePoint now) {
+  ConnectionPtr idlest;
+  for (const auto& [id, connection] : peers_) {
+    const bool busy = requests_.outstanding(id) > 0 || connection->queued_pieces() > 0;
+    if (busy || connection->receiving || now - connection->last_useful <= replaceable_after) continue;
+    if (!idlest || connection->last_useful < idlest->last_useful) idlest = connection;
+  }
+  if (!idlest) return false;
+  drop_connection(idlest);
+  return true;
+}
+
+bool Torrent::is_too_slow(const Connection& connection, TimePoint now) const {
+  if (!connection.receiving || picker_.availability(connection.receiving_piece) < 2) return false;
+  double sum = 0;
+  unsigned known = 0;
+  for (const auto& [id, other] : peers_) {
+    const auto seconds = other->times.seconds();
+    if (!seconds || other.get() == &connection) continue;
+    sum += *seconds;
+    ++known;
+  }
+  const Duration slowest = longest_wait();
+  Duration limit = slowest;
+  if (known > 0) {
+    const std::chrono::duration<double> relative(slow_factor * sum / known);
+    limit =
+        std::clamp(std::chrono::duration_cast<Duration>(relative), std::min(slow_at_least, slowest), slowest);
+  }
+  return now - connection.receiving_since > limit;
+}
+
+bool Torrent::too_mutual(const std::vector<PeerId>& neighbours) const {
+  const auto& options = context_->options;
+  const unsigned most = options.max_mutual_conn > 0 ? options.max_mutual_conn : options.max_open_conn;
+  const auto mutual = std::count_if(neighbours.begin(), neighbours.end(), [this](const PeerId& id) {
+    return peers_.contains(id) || dialing_.contains(id);
+  });
+  return static_cast<size_t>(mutual) > most;
 }
 
 /// Looks after what no message tells: peers gone silent, endgame, and a download that gets nowhere.
@@ -217,10 +331,14 @@ Task<> Torrent::watch_loop(std::shared_ptr<Torrent> self) {
       for (const auto& [id, connection] : std::map(self->peers_)) self->check_stalled(connection, now);
     }
     self->request_more();
-    if (now - self->last_piece_ > self->context_->options.leecher_tti) {
+    self->seek_origins(now);
+    self->give_up_without_peers(now);
+    const auto& options = self->context_->options;
+    if (!options.disable_preemption && now - self->last_piece_ > options.leecher_tti) {
+      self->context_->torrent_log.leech_timeout(*self->info_);
       self->fail_with(
           Error{Errc::timeout, fmt::format("blob {}: no piece for {:.0f} s", self->info_->digest().str(),
-                                           to_seconds(self->context_->options.leecher_tti))});
+                                           to_seconds(options.leecher_tti))});
     }
   }
 }
@@ -232,9 +350,16 @@ void Torrent::check_stalled(const ConnectionPtr& connection, TimePoint now) {
     connection->last_progress = now;
   }
   // A peer that has been fast is missed sooner; a slow one has its time.
+  if (is_too_slow(*connection, now)) {
+    context_->log.info("digest={} peer={} gives piece {} too slowly, it is asked for elsewhere",
+                       info_->digest().str(), connection->address().str(), connection->receiving_piece);
+    note_blacklisted(connection->id(), backoff_.fault(connection->id(), now));
+    drop_connection(connection);
+    return;
+  }
   const double piece_time = connection->times.seconds().value_or(typical_piece_time());
   const auto deadline = request_deadline(piece_time, context_->budget.outstanding(), context_->budget.rate());
-  const auto limit = std::min(context_->options.stall_timeout, deadline);
+  const auto limit = std::min({context_->options.stall_timeout, deadline, longest_wait()});
   if (connection->snubbed) {
     if (now - connection->last_progress > 3 * limit) drop_connection(connection);
     return;
@@ -251,6 +376,14 @@ void Torrent::check_stalled(const ConnectionPtr& connection, TimePoint now) {
   connection->snubbed = true;
   release_requests(connection->id());
   request_more();
+}
+
+/// What the configuration says of a request's time (contract p2p §9).
+Duration Torrent::longest_wait() const {
+  const auto& options = context_->options;
+  const double mib = static_cast<double>(info_->piece_size(0)) / static_cast<double>(MiB);
+  const auto by_size = std::chrono::duration_cast<Duration>(options.piece_request_timeout_per_mb * mib);
+  return std::max(options.piece_request_min_timeout, by_size);
 }
 
 void Torrent::show(const std::vector<SuperSeeder::Shown>& shown) {

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "p2p/torrent.h"
 
@@ -26,7 +28,38 @@ void Torrent::request_more() {
       if (!chosen || !request_from(*chosen)) break;
     }
   }
+  if (!context_->budget.allows(info_->piece_length())) become_hungry();
   request_duplicates();
+}
+
+void Torrent::become_hungry() {
+  if (!std::exchange(hungry_, true)) context_->hungry.push_back(weak_from_this());
+}
+
+/// Announcements are most of what a swarm says: where there is no room for a request, that is all it costs.
+void Torrent::request_announced() {
+  if (complete_ || failure_) return;
+  settle_budget();
+  if (context_->budget.allows(info_->piece_length()))
+    request_more();
+  else
+    become_hungry();
+}
+
+/// The one with the fewest open requests comes first: blobs that are fetched together end together, and none
+/// waits for its first byte until another one is whole.
+void Torrent::request_in_turn() {
+  settle_budget();
+  std::vector<std::shared_ptr<Torrent>> turn{shared_from_this()};
+  for (const auto& weak : std::exchange(context_->hungry, {})) {
+    const auto torrent = weak.lock();
+    if (!torrent) continue;
+    torrent->hungry_ = false;
+    if (torrent != turn.front()) turn.push_back(torrent);
+  }
+  std::stable_sort(turn.begin(), turn.end(),
+                   [](const auto& a, const auto& b) { return a->requests_.size() < b->requests_.size(); });
+  for (const auto& torrent : turn) torrent->request_more();
 }
 
 unsigned Torrent::depth_limit(const Connection& connection) const {
@@ -103,22 +136,31 @@ void Torrent::send_request(Connection& connection, PieceIndex piece) {
   requests_.add(connection.id(), piece, now);
   picker_.mark_requested(piece);
   settle_budget();
+  if (auto* counted = counts(connection.id())) ++counted->requests_sent;
+  context_->events.about_piece("request_piece", info_->info_hash(), connection.id(), piece);
   connection.send(PieceRequest{piece, 0, static_cast<uint32_t>(info_->piece_size(piece))});
 }
 
 /// Endgame: whoever has nothing to do for us any more is asked for what others take long to deliver.
 void Torrent::request_duplicates() {
-  if (requests_.empty()) return;
+  const auto& options = context_->options;
+  if (requests_.empty() || options.disable_endgame) return;
+  if (options.endgame_threshold > 0 && have_.size() - have_.count() > options.endgame_threshold) return;
   const auto now = context_->clock.now();
-  const auto patience =
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(2 * typical_piece_time()));
-  const Duration age = std::max<Duration>(endgame_age, patience);
+  std::optional<Duration> age;
   for (const auto& [id, connection] : peers_) {
     if (connection->closed() || connection->snubbed || requests_.outstanding(id) > 0) continue;
     if (picker_.interested(connection->have())) continue;  // the budget alone holds it up
-    const auto piece = requests_.overdue_for(id, connection->have(), now, age);
+    if (!age) age = duplicate_age();
+    const auto piece = requests_.overdue_for(id, connection->have(), receiving_, now, *age);
     if (piece) send_request(*connection, *piece);
   }
+}
+
+/// How old a request is before it is made once more elsewhere.
+Duration Torrent::duplicate_age() const {
+  const std::chrono::duration<double> patience(2 * typical_piece_time());
+  return std::max<Duration>(endgame_age, std::chrono::duration_cast<Duration>(patience));
 }
 
 /// Mean of the neighbours that have delivered something, seconds.

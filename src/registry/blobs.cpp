@@ -90,7 +90,11 @@ Task<http::Response> BlobEndpoint::get(http::Request& request, std::string name,
   }
   auto opened = co_await transfer_.open(std::move(name), digest);
   if (!opened) co_return transfer_error(opened.error(), code::blob_unknown, detail);
-  co_return content_response(request, std::move(opened->content), digest, opened->source);
+  auto response = content_response(request, std::move(opened->content), digest, opened->source);
+  response.unless_ready = [detail](const Error& error) {
+    return transfer_error(error, code::blob_unknown, detail);
+  };
+  co_return response;
 }
 
 }  // namespace krakend::registry

@@ -192,6 +192,10 @@ Task<http::Response> RegistryHandler::handle(http::Request& request) {
   co_return response;
 }
 
+void RegistryHandler::configure(const RegistryOptions& options) {
+  impl_->uploads.configure(options);
+}
+
 Task<> RegistryHandler::stop() {
   co_await impl_->usage.stop();
 }

@@ -88,7 +88,7 @@ std::string PublicUrl::base(const http::Request& request) const {
   if (forwarded.proto.empty() && forwarded.host.empty()) return forwarded.prefix;
   if (forwarded.host.empty()) forwarded.host = request.headers.get("Host");
   if (forwarded.host.empty() || !consists_of(forwarded.host, "-._:[]")) return forwarded.prefix;
-  if (forwarded.proto.empty()) forwarded.proto = "http";
+  if (forwarded.proto.empty()) forwarded.proto = request.secured ? "https" : "http";
   return forwarded.proto + "://" + forwarded.host + forwarded.prefix;
 }
 

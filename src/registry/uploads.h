@@ -40,6 +40,7 @@ class UploadEndpoint {
   Task<http::Response> start(http::Request& request, std::string name);
   /// GET, HEAD, PATCH, PUT and DELETE of one session.
   Task<http::Response> handle(http::Request& request, std::string name, std::string id);
+  void configure(const RegistryOptions& options) { options_ = options; }
   /// Goes on with uploads that an earlier run began.
   void adopt(std::vector<storage::KeptUpload> kept, const io::Clock& clock);
   /// Discards the sessions that have been idle for upload_ttl.

@@ -11,6 +11,8 @@ namespace {
 
 /// Between two looks at how full the disk is.
 constexpr Duration disk_interval = 10s;
+/// Between two looks at all blobs, at most, where their bytes are limited.
+constexpr Duration budget_interval = 1min;
 constexpr double steps_per_doubling = 8;
 constexpr Duration release_limit = 2s;
 constexpr Duration release_poll = 5ms;
@@ -65,14 +67,16 @@ Evictor::Evictor(Services services, EvictionOptions options, std::vector<Evictio
       idle_(services.loop) {}
 
 Task<> Evictor::run() {
-  TimePoint next_sweep = services_.clock.now() + options_.interval;
+  TimePoint swept_at = services_.clock.now();
   for (;;) {
     co_await services_.clock.sleep(disk_interval);
     co_await services_.store.write_access_times(services_.clock.wall());
     auto made = co_await make_room();
     if (!made) log_.warn("no room can be made: {}", made.error().message);
-    if (options_.disabled || services_.clock.now() < next_sweep) continue;
-    next_sweep = services_.clock.now() + options_.interval;
+    const bool budget = options_.bytes_max != 0;
+    const Duration interval = budget ? std::min(options_.interval, budget_interval) : options_.interval;
+    if ((options_.disabled && !budget) || services_.clock.now() < swept_at + interval) continue;
+    swept_at = services_.clock.now();
     auto swept = co_await sweep();
     if (!swept) log_.warn("the cache cannot be looked through: {}", swept.error().message);
   }
@@ -142,13 +146,13 @@ Task<bool> Evictor::free(uint64_t bytes) {
 }
 
 Task<Result<Evictor::Report>> Evictor::sweep() {
-  Duration ttl = options_.ttl;
-  if (options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold == 0) {
+  Duration ttl = options_.disabled ? Duration::zero() : options_.ttl;
+  if (!options_.disabled && options_.aggressive_threshold != 0 && options_.aggressive_lower_threshold == 0) {
     auto use = co_await disk_use(places_.front());
     if (use && use->percent >= options_.aggressive_threshold) ttl = options_.aggressive_ttl;
   }
   const auto now = services_.clock.wall();
-  const Duration tti = options_.tti;
+  const Duration tti = options_.disabled ? Duration::zero() : options_.tti;
   Decide decide = [now, ttl, tti](const BlobEntry& entry) { return expired(entry, now, ttl, tti); };
   auto report = co_await evict_if(std::move(decide));
   if (!report) co_return report;
@@ -159,6 +163,15 @@ Task<Result<Evictor::Report>> Evictor::sweep() {
     auto more = co_await evict_least_used(left - options_.capacity, std::move(one));
     if (!more) co_return more;
     tell("more blobs than the store may have", *more);
+    report->evicted += more->evicted;
+    report->evicted_bytes += more->evicted_bytes;
+  }
+  const uint64_t bytes = report->bytes - std::min(report->bytes, report->evicted_bytes);
+  if (options_.bytes_max != 0 && bytes > options_.bytes_max) {
+    Weigh size = [](const BlobEntry& entry) { return entry.size; };
+    auto more = co_await evict_least_used(bytes - options_.bytes_max, std::move(size));
+    if (!more) co_return more;
+    tell("more bytes than the store may have", *more);
     report->evicted += more->evicted;
     report->evicted_bytes += more->evicted_bytes;
   }

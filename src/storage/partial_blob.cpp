@@ -1,4 +1,5 @@
 #include "krakend/core/hex.h"
+#include "krakend/storage/piece_check.h"
 #include "storage/blob_store_impl.h"
 
 namespace krakend::storage {
@@ -7,6 +8,7 @@ struct PartialBlob::State {
   std::shared_ptr<BlobStore::Impl> store;
   MetaInfo info;
   std::string dir;
+  static constexpr uint64_t max_boot_id = 256;
   io::FilePtr data;
   io::FilePtr status;
   Bitfield have;
@@ -39,7 +41,28 @@ struct PartialBlob::State {
     if (!side) return propagate(side);
     status = *side;
     if (auto loaded = load_status(whole); !loaded) return loaded;
+    if (auto checked = check_after_boot(); !checked) return checked;
     return io::write_file(disk, in_dir(dir, metainfo_name), info.json());
+  }
+
+  /// Pool. Neither bytes nor bitmap are synced while pieces arrive, so that nothing waits for the disk: after
+  /// a power loss any of them may be missing. What another run of the machine has claimed is read once.
+  Result<void> check_after_boot() {
+    const auto path = in_dir(dir, boot_name);
+    const auto& now = store->options.boot_id;
+    const auto noted = io::read_file(store->disk, path, max_boot_id);
+    const bool same = noted && !now.empty() && *noted == now;
+    if (same) return {};
+    if (have.count() > 0) {
+      auto bad = find_bad_pieces(*data, info, have);
+      if (!bad) return propagate(bad);
+      for (const auto index : *bad) have.clear(index);
+      if (!bad->empty())
+        store->log.warn("blob {}: {} of its pieces did not reach the disk, they are fetched again",
+                        info.digest().str(), bad->size());
+      if (auto unmarked = write_status(*bad, piece_missing); !unmarked) return unmarked;
+    }
+    return io::write_file(store->disk, path, now);
   }
 
   Result<void> load_status(bool trusted) {
@@ -112,6 +135,7 @@ Task<Result<BlobPtr>> PartialBlob::commit() {
         !written) {
       return written;
     }
+    (void)store->disk.remove(in_dir(state->dir, boot_name));
     auto moved = store->publish(state->dir, digest);
     if (!moved && moved.error().code == Errc::already_exists) return store->disk.remove_all(state->dir);
     return moved;

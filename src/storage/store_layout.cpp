@@ -66,8 +66,13 @@ Result<void> move_entry(io::Disk& disk, const std::string& from, const std::stri
 Result<void> publish_entry(io::Disk& disk, const std::string& from, const std::string& to,
                            const std::string& incoming) {
   const auto shard = io::parent_path(to);
+  // The shard may be there and its name not be durable yet: whoever makes one for a small blob leaves that to
+  // a later sync.
+  const auto above = io::parent_path(shard);
   if (auto made = io::make_dirs_durably(disk, shard); !made) return made;
-  if (auto synced = disk.sync_dir(from); !synced) return synced;
+  for (const auto& dir : {io::parent_path(above), above, from}) {
+    if (auto synced = disk.sync_dir(dir); !synced) return synced;
+  }
   auto moved = move_entry(disk, from, to);
   const bool taken = !moved && moved.error().code == Errc::already_exists;
   if (!moved && !taken && !incoming.empty()) moved = carry_over(disk, from, to, incoming);

@@ -18,6 +18,8 @@ inline constexpr std::string_view persist_name = "_persist";
 /// Content of a _persist file: whatever does not say no. A crash may leave it empty.
 bool says_persist(std::string_view content);
 inline constexpr std::string_view access_time_name = "_last_access_time";
+/// In the directory of a partial blob only: the run of the machine whose pieces it claims.
+inline constexpr std::string_view boot_name = "_boot";
 /// In the directory of an upload only.
 inline constexpr std::string_view owner_name = "_owner";
 

@@ -13,10 +13,12 @@ import sys
 import tempfile
 import time
 
+import operations_bench
 import origin_bench
 import registry_bench
 import rig
 import swarm_bench
+import tls_bench
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import cluster  # noqa: E402
@@ -209,7 +211,9 @@ BENCHES = {"warm-get": Bench.warm_get, "cold-pull": Bench.cold_pull, "four-agent
            "idle-connections": registry_bench.idle_connections,
            "origin-upload": origin_bench.origin_upload, "small-uploads": origin_bench.small_uploads,
            "metainfo": origin_bench.metainfo, "open-store": origin_bench.open_store,
-           "shaped-swarm": swarm_bench.shaped_swarm}
+           "start": operations_bench.start, "reload": operations_bench.reload, "storm": operations_bench.storm,
+           "shaped-swarm": swarm_bench.shaped_swarm, "disturbed-swarm": swarm_bench.disturbed_swarm,
+           "many-torrents": swarm_bench.many_torrents, **tls_bench.BENCHES}
 
 
 def main():

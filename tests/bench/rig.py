@@ -81,7 +81,18 @@ class Nginx:
     def __init__(self, folder, root, port):
         config = os.path.join(folder, "nginx.conf")
         with open(config, "w") as file:
-            file.write(f"""
+            file.write(self.config(folder, root, port))
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(["nginx", "-p", folder, "-c", config, "-e", "stderr"])
+        deadline = time.monotonic() + 10
+        while subprocess.run(["curl", "-so", os.devnull, self.url + "/"]).returncode != 0:
+            if time.monotonic() > deadline:
+                sys.exit("bench: nginx did not start")
+        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        self.pids = [self.process.pid, *map(int, open(children).read().split())]
+
+    def config(self, folder, root, port):
+        return f"""
 user root;
 worker_processes 1;
 daemon off;
@@ -94,15 +105,7 @@ http {{
   tcp_nopush on;
   server {{ listen 127.0.0.1:{port}; root {root}; }}
 }}
-""")
-        self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen(["nginx", "-p", folder, "-c", config, "-e", "stderr"])
-        deadline = time.monotonic() + 10
-        while subprocess.run(["curl", "-so", os.devnull, self.url + "/"]).returncode != 0:
-            if time.monotonic() > deadline:
-                sys.exit("bench: nginx did not start")
-        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        self.pids = [self.process.pid, *map(int, open(children).read().split())]
+"""
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

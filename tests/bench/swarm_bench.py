@@ -49,13 +49,17 @@ class Hosts:
             ip("-n", self.hub, "link", "set", f"h{index}", "master", "br0", "up")
             ip("-n", name, "addr", "add", f"{NETWORK}.{index + 1}/24", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
-            for namespace, device in ((name, "eth0"), (self.hub, f"h{index}")):
-                subprocess.run(["tc", "-n", namespace, "qdisc", "add", "dev", device, "root", "tbf", "rate", f"{MBIT}mbit",
-                                "burst", "128kb", "latency", "30ms"], check=True)
+            self.shape(index, MBIT)
             for control in ("cubic", "reno"):
                 if subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw",
                                    f"net.ipv4.tcp_congestion_control={control}"], capture_output=True).returncode == 0:
                     break
+
+    def shape(self, index, mbit):
+        """The rate of one host's link, in each direction."""
+        for namespace, device in ((self.names[index], "eth0"), (self.hub, f"h{index}")):
+            subprocess.run(["tc", "-n", namespace, "qdisc", "replace", "dev", device, "root", "tbf", "rate",
+                            f"{mbit:g}mbit", "burst", "128kb", "latency", "30ms"], check=True)
 
     def __exit__(self, *_):
         for name in [*self.names, self.hub]:
@@ -76,37 +80,50 @@ class Hosts:
         return ["ip", "netns", "exec", self.names[index], *command]
 
 
+class Swarm:
+    """A herd in the first host and a cold agent in each other one."""
+
+    def __init__(self, hosts, folder, size):
+        self.hosts, self.folder = hosts, folder
+        self.first = f"{NETWORK}.1"
+        config = os.path.join(folder, "herd.yaml")
+        with open(config, "w") as file:
+            file.write("origin: {metainfogen: {piece_lengths: {0: %s}}}\n" % PIECE)
+        self.herd = cluster.Process("origin,tracker,build-index,proxy", f"{folder}/herd", f"--config={config}",
+                                    f"--listen-address={self.first}", f"--peer-ip={self.first}", prefix=hosts.run(0))
+        blob = rig.random_file(os.path.join(folder, "blob"), size)
+        self.digest = "sha256:" + subprocess.run(["sha256sum", blob], capture_output=True, text=True,
+                                                 check=True).stdout.split()[0]
+        subprocess.run(hosts.run(0, "curl", "-sSf", "-o", os.devnull, "--data-binary", f"@{blob}", "-H", "Expect:",
+                                 "-H", "Content-Type: application/octet-stream",
+                                 f"http://{self.first}:15000/v2/bench/blob/blobs/uploads/?digest={self.digest}"), check=True)
+
+    def agent(self, index):
+        own = f"{NETWORK}.{index + 1}"
+        shutil.rmtree(f"{self.folder}/agent{index}", ignore_errors=True)
+        return cluster.Process("agent", f"{self.folder}/agent{index}", f"--listen-address={own}", f"--peer-ip={own}",
+                               f"--tracker={self.first}:15003", f"--build-index={self.first}:15004",
+                               prefix=self.hosts.run(index))
+
+    def pull(self, index):
+        return subprocess.Popen(self.hosts.run(
+            index, "curl", "-sSf", "-o", os.devnull, "-w", "%{time_total}",
+            f"http://{NETWORK}.{index + 1}:16000/v2/bench/blob/blobs/{self.digest}"), stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+
+
 def shaped_swarm(bench):
     """One origin, AGENTS=… (8) agents, pieces of PIECE=… (4MB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
     size = bench.args.size * rig.MIB
     ratios, medians, shares, retries, losses, timeouts = [], [], [], [], [], []
     with Hosts(AGENTS + 1) as hosts, contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-"))
-        first = f"{NETWORK}.1"
-        config = os.path.join(folder, "herd.yaml")
-        with open(config, "w") as file:
-            file.write("origin: {metainfogen: {piece_lengths: {0: %s}}}\n" % PIECE)
-        herd = cluster.Process("origin,tracker,build-index,proxy", f"{folder}/herd", f"--config={config}",
-                               f"--listen-address={first}", f"--peer-ip={first}", prefix=hosts.run(0))
-        stack.callback(herd.stop)
-        blob = rig.random_file(os.path.join(folder, "blob"), size)
-        digest = "sha256:" + subprocess.run(["sha256sum", blob], capture_output=True, text=True, check=True).stdout.split()[0]
-        subprocess.run(hosts.run(0, "curl", "-sSf", "-o", os.devnull, "--data-binary", f"@{blob}", "-H", "Expect:",
-                                 "-H", "Content-Type: application/octet-stream",
-                                 f"http://{first}:15000/v2/bench/blob/blobs/uploads/?digest={digest}"), check=True)
+        swarm = Swarm(hosts, stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-")), size)
+        stack.callback(swarm.herd.stop)
         for _ in range(bench.args.runs):
             lost, timed_out = hosts.tcp_counter("RetransSegs"), hosts.tcp_counter("TCPTimeouts")
-            agents = []
-            for index in range(1, AGENTS + 1):
-                own = f"{NETWORK}.{index + 1}"
-                shutil.rmtree(f"{folder}/agent{index}", ignore_errors=True)
-                agents.append(cluster.Process(
-                    "agent", f"{folder}/agent{index}", f"--listen-address={own}", f"--peer-ip={own}",
-                    f"--tracker={first}:15003", f"--build-index={first}:15004", prefix=hosts.run(index)))
+            agents = [swarm.agent(index) for index in range(1, AGENTS + 1)]
             start = time.monotonic()
-            clients = [subprocess.Popen(hosts.run(index, "curl", "-sSf", "-o", os.devnull, "-w", "%{time_total}",
-                                                  f"http://{NETWORK}.{index + 1}:16000/v2/bench/blob/blobs/{digest}"),
-                                        stdout=subprocess.PIPE, text=True) for index in range(1, AGENTS + 1)]
+            clients = [swarm.pull(index) for index in range(1, AGENTS + 1)]
             times = sorted(float(client.communicate()[0]) for client in clients)
             bound = size * 8 / (MBIT * 1e6)
             ratios.append((time.monotonic() - start) / bound)

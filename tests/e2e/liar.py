@@ -1,90 +1,98 @@
-"""A peer that claims to have a blob and answers every request with a lie."""
+"""Peers that lie: they claim to have a blob, and what they do when they are asked for it is never right."""
 
-import json
+import contextlib
 import socket
 import struct
 import threading
-import urllib.request
+import time
 
+import p2p_wire as wire
 
-def varint(value):
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def text(field, value):
-    return varint(field << 3 | 2) + varint(len(value)) + value
-
-
-def frame(body):
-    return struct.pack(">I", len(body)) + body
-
-
-LONGEST_MESSAGE = 32 * 1024
+# What the handshake says in place of a full bitfield.
+BITFIELDS = {
+    "bits beyond the end": lambda blob: wire.encode_bits([*range(blob.count), blob.count], blob.count),
+    "longer bitfield": lambda blob: wire.encode_bits(range(blob.count + 1), blob.count + 1),
+    "gigantic bitfield": lambda blob: struct.pack(">Q", 1 << 60),
+    "cut bitfield": lambda blob: wire.encode_bits(range(blob.count), blob.count)[:-1],
+}
 
 
 class Liar:
-    """`lie`: "bytes" (wrong ones), "length" (of another piece), "message" (longer than allowed), "silence"."""
+    """`lie`: one of BITFIELDS, or how requests are answered:
 
-    def __init__(self, address, info, info_hash, lie):
-        self.peer_id = bytes(range(20))
-        self.lie = lie
-        self.requests = 0
+    "bytes" (wrong ones), "length" (of another piece), "message" (longer than allowed), "silence", "refusal" (ERROR
+    for each), "stall" (half a payload), "trickle" (a payload byte by byte), "twice" (each piece two times),
+    "unasked" (all pieces at once, asked for or not), "announces" (without an end), "junk" (types nobody knows).
+    """
+
+    def __init__(self, address, blob, lie, peer_id=None):
+        self.blob, self.lie = blob, lie
+        self.peer_id = peer_id or wire.new_peer_id()
+        self.requests = self.handshakes = 0
+        self.stopped = False
         self.socket = socket.create_server((address, 0))
-        pieces = len(info["PieceSums"])
-        words = b"".join(struct.pack(">Q", (1 << min(64, pieces - at)) - 1) for at in range(0, pieces, 64))
-        self.handshake = frame(text(3, text(2, info_hash.encode()) + text(3, info["Name"].encode()) +
-                                    text(4, self.peer_id.hex().encode()) + text(5, struct.pack(">Q", pieces) + words)))
         threading.Thread(target=self.accept, daemon=True).start()
 
-    def announce(self, tracker, info, info_hash):
-        host, port = self.socket.getsockname()
-        body = {"name": info["Name"], "digest": "sha256:" + info["Name"], "info_hash": list(bytes.fromhex(info_hash)),
-                "peer": {"peer_id": list(self.peer_id), "ip": host, "port": port, "origin": False, "complete": True}}
-        request = urllib.request.Request(f"http://{tracker}/announce/{info_hash}", json.dumps(body).encode(),
-                                         method="POST")
-        assert urllib.request.urlopen(request).status == 200
+    def announce(self, tracker):
+        wire.announce(tracker, self.blob, self.peer_id, self.socket.getsockname(), True)
+
+    def stop(self):
+        self.stopped = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
 
     def accept(self):
-        while True:
-            link, _ = self.socket.accept()
+        while not self.stopped:
+            try:
+                link, _ = self.socket.accept()
+            except OSError:
+                return
             threading.Thread(target=self.serve, args=(link,), daemon=True).start()
-
-    def read(self, link):
-        size = struct.unpack(">I", link.recv(4, socket.MSG_WAITALL))[0]
-        return link.recv(size, socket.MSG_WAITALL)
 
     def serve(self, link):
         try:
-            self.read(link)
-            link.sendall(self.handshake)
-            while True:
-                message = self.read(link)
-                if message[:2] != b"\x10\x01":  # PIECE_REQUEST
-                    continue
-                self.requests += 1
-                if self.lie == "silence":
-                    continue
-                if self.lie == "message":
-                    link.sendall(struct.pack(">I", LONGEST_MESSAGE + 1))
-                    continue
-                fields = message[4:]  # behind the tag and length of the body: index, length
-                index, length, at = b"", 0, 0
-                while at < len(fields):
-                    tag, start = fields[at], at + 1
-                    at = start
-                    while fields[at] & 0x80:
-                        at += 1
-                    at += 1
-                    if tag == 0x20:
-                        length = sum((b & 0x7F) << 7 * i for i, b in enumerate(fields[start:at]))
-                    if tag == 0x10:
-                        index = fields[start - 1:at]
-                length -= self.lie == "length"
-                link.sendall(frame(b"\x10\x02" + text(5, index + b"\x20" + varint(length))) + b"\0" * length)
-        except (OSError, struct.error, IndexError):
+            wire.read_frame(link)
+            self.handshakes += 1
+            bits = BITFIELDS[self.lie](self.blob) if self.lie in BITFIELDS else None
+            link.sendall(wire.handshake(self.blob, self.peer_id, range(self.blob.count), bits=bits))
+            while not self.stopped:
+                fields = wire.parse(wire.read_frame(link))
+                if fields[2] == [wire.PIECE_REQUEST]:
+                    request = wire.parse(fields[4][0])
+                    self.requests += 1
+                    self.answer(link, request[2][0] if request[2] else 0, request[4][0])
+        except OSError:
             link.close()
+
+    def answer(self, link, index, length):
+        header = wire.piece_message(wire.PIECE_PAYLOAD, index, length)
+        if self.lie == "message":
+            link.sendall(struct.pack(">I", wire.LONGEST_MESSAGE + 1))
+        elif self.lie == "bytes":
+            link.sendall(header + b"\0" * length)
+        elif self.lie == "length":
+            link.sendall(wire.piece_message(wire.PIECE_PAYLOAD, index, length - 1) + b"\0" * (length - 1))
+        elif self.lie == "refusal":
+            link.sendall(wire.error_message(index, "piece not complete"))
+        elif self.lie == "stall":
+            link.sendall(header + self.blob.piece(index)[:length // 2])
+        elif self.lie == "trickle":
+            link.sendall(header)
+            for byte in self.blob.piece(index):
+                link.sendall(bytes([byte]))
+                time.sleep(0.05)  # the peer's own slowness
+                if self.stopped:
+                    return
+        elif self.lie == "twice":
+            link.sendall((header + self.blob.piece(index)) * 2)
+        elif self.lie == "unasked":
+            for every in range(self.blob.count):
+                link.sendall(wire.piece_message(wire.PIECE_PAYLOAD, every, self.blob.size(every)) +
+                             self.blob.piece(every))
+        elif self.lie == "announces":
+            flood = b"".join(wire.piece_message(wire.ANNOUNCE_PIECE, i) for i in range(self.blob.count)) * 200
+            while not self.stopped:
+                link.sendall(flood)
+        elif self.lie == "junk":
+            link.sendall((wire.frame(b"\x10\x7f") + wire.message(wire.CANCEL_PIECE, b"\x10\xff\x7f")) * 10_000)

@@ -1,15 +1,8 @@
 import hashlib
-import json
 import os
-import re
 import subprocess
-import time
-import urllib.request
-
-import pytest
 
 import cluster
-import liar
 from test_main_job import MIB, agents, get_blob, herd  # noqa: F401 (fixtures)
 
 
@@ -34,33 +27,6 @@ def test_killed_agent_resumes_from_its_bitmap(herd, agents):  # noqa: F811
     resumed = int(fields["resumed_pieces"])
     assert resumed >= 4, line
     assert int(fields["from_origins"]) == len(data) - resumed * 4 * MIB, line
-
-
-@pytest.mark.parametrize("lie, reason", [
-    ("bytes", "piece .* has sum"),
-    ("length", "payload of 4194303 bytes"),
-    ("message", "peer message of 32769 bytes exceeds the limit of 32768"),
-    ("silence", None),
-])
-def test_bad_peer_does_not_spoil_the_blob(herd, agents, lie, reason):  # noqa: F811
-    data = os.urandom(24 * MIB)
-    digest = cluster.push_blob(herd, data)
-    agent = agents(1)
-    tracker = "%s:%d" % herd.ports["tracker api"]
-    info = json.load(urllib.request.urlopen(f"http://{tracker}/namespace/t%2Fapp/blobs/{digest}/metainfo"))["Info"]
-    bencoded = (f"d6:Lengthi{info['Length']}e4:Name64:{info['Name']}11:PieceLengthi{info['PieceLength']}e9:PieceSumsl" +
-                "".join(f"i{s}e" for s in info["PieceSums"]) + "ee")
-    info_hash = hashlib.sha1(bencoded.encode()).hexdigest()
-    peer = liar.Liar("127.0.0.9", info, info_hash, lie)
-    peer.announce(tracker, info, info_hash)
-    start = time.monotonic()
-    assert get_blob(agent, digest)[2] == data
-    assert peer.requests > 0
-    assert time.monotonic() - start < 20
-    agent.wait_for("download complete")
-    dropped = [line for line in agent.log if re.search(r"peer=127\.0\.0\.9:\d+ dropped: ", line)]
-    assert len(dropped) == (reason is not None)
-    assert reason is None or re.search(reason, dropped[0]), dropped
 
 
 def test_running_download_survives_the_tracker(tmp_path):

@@ -60,10 +60,15 @@ def delete(agent, digest):
     assert agent.request("agent server", "DELETE", f"/blobs/{digest}")[0] == 200
 
 
-def ask(agent, digest, first=0):
-    """A client that has seen the begin of the answer."""
+def send_get(agent, digest, first=0):
     client = socket.create_connection(agent.ports["agent registry"], timeout=10)
     client.sendall(f"GET /v2/t/app/blobs/{digest} HTTP/1.1\r\nHost: a\r\nRange: bytes={first}-\r\n\r\n".encode())
+    return client
+
+
+def ask(agent, digest):
+    """A client that has seen the begin of the answer."""
+    client = send_get(agent, digest)
     assert client.recv(100).startswith(b"HTTP/1.1 206")
     return client
 
@@ -100,7 +105,8 @@ def test_client_that_leaves_a_stalled_download_is_let_go(herd, agents):  # noqa:
     await_until(lambda: any(t["pieces_have"] >= 1 for t in agent.torrents()))
     herd.process.send_signal(signal.SIGSTOP)
     try:
-        clients += [ask(agent, digest, 256 * MIB - 1) for _ in range(4)]  # of bytes that are not there yet
+        clients += [send_get(agent, digest, 256 * MIB - 1) for _ in range(4)]  # of bytes that are not there yet
+        await_until(lambda: next(t["readers"] for t in agent.torrents()) == len(clients))
         before = open_files(agent).count("socket")
         for client in clients:
             client.close()

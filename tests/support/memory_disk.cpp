@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <map>
+
+#include "support/file_data.h"
+#include "support/slice_file.h"
 
 namespace krakend::test {
 
@@ -17,8 +19,9 @@ struct MemoryDisk::Node {
 
   const bool directory;
   const Space used;  ///< of the whole disk; also bytes whose last name is gone count while they are open
-  std::string data;
-  std::string durable_data;
+  FileData data;
+  FileData durable_data;
+  std::chrono::system_clock::time_point modified;
   Entries entries;
   Entries durable_entries;
 };
@@ -40,7 +43,11 @@ struct MemoryDisk::State {
   uint64_t changes = 0;
   std::optional<uint64_t> breaks_at;
   Errc broken_code = Errc::io;
+  const io::Clock* clock = nullptr;
 
+  void touch(Node& node) const {
+    if (clock != nullptr) node.modified = clock->wall();
+  }
   Place find(const std::string& path) const {
     Place place{nullptr, "", root, false};
     for (size_t begin = 0; begin < path.size();) {
@@ -68,41 +75,57 @@ struct MemoryDisk::State {
 
   uint64_t available() const { return capacity - std::min(used->load(), capacity); }
 
-  Result<void> resize(const std::string& path, std::string& data, uint64_t size) {
+  Result<void> resize(const std::string& path, FileData& data, uint64_t size) {
     if (size > data.size() && size - data.size() > available())
       return fail(Errc::no_space, "{}: no space left", path);
     *used += size - data.size();
-    data.resize(size, '\0');
+    data.resize(size);
     return {};
   }
 };
 
-class MemoryDisk::OpenFile final : public io::File {
+class MemoryDisk::OpenFile final : public SliceFile {
  public:
   OpenFile(std::shared_ptr<State> state, NodePtr node, std::string path, bool writable)
       : state_(std::move(state)), node_(std::move(node)), path_(std::move(path)), writable_(writable) {}
 
   Result<size_t> read_at(uint64_t offset, std::span<std::byte> out) override {
     const std::lock_guard lock(state_->mutex);
-    const auto& data = node_->data;
-    if (offset >= data.size()) return size_t{0};
-    const size_t count = std::min<size_t>(out.size(), data.size() - offset);
-    std::memcpy(out.data(), data.data() + offset, count);
-    return count;
+    return node_->data.read(offset, out);
   }
   Result<void> write_at(uint64_t offset, std::span<const std::byte> bytes) override {
     const std::lock_guard lock(state_->mutex);
-    if (auto ok = may_change(); !ok) return ok;
-    if (offset + bytes.size() > node_->data.size()) {
-      if (auto grown = state_->resize(path_, node_->data, offset + bytes.size()); !grown) return grown;
+    if (auto ok = prepare(offset + bytes.size()); !ok) return ok;
+    node_->data.write(offset, bytes);
+    return {};
+  }
+  Result<std::vector<Slice>> read_slices(uint64_t offset, uint64_t length) override {
+    const std::lock_guard lock(state_->mutex);
+    if (offset + length > node_->data.size()) return fail(Errc::io, "{}: the file ends before", path_);
+    return node_->data.slices(offset, offset + length);
+  }
+  Result<void> write_slice(uint64_t offset, const Slice& slice) override {
+    const std::lock_guard lock(state_->mutex);
+    if (auto ok = prepare(offset + slice.length); !ok) return ok;
+    node_->data.write(offset, slice);
+    return {};
+  }
+  /// A hash that stands where the bytes before `offset` bring it is known further on, too.
+  Result<void> hash(Sha256& sha, uint64_t offset, uint64_t end) override {
+    SyntheticPtr content;
+    {
+      const std::lock_guard lock(state_->mutex);
+      content = node_->data.prefix_of(end);
     }
-    std::memcpy(node_->data.data() + offset, bytes.data(), bytes.size());
+    if (!content || sha.digest() != content->digest_at(offset)) return io::File::hash(sha, offset, end);
+    sha = content->sha_at(end);
     return {};
   }
   Result<void> allocate(uint64_t size) override { return truncate(size); }
   Result<void> truncate(uint64_t size) override {
     const std::lock_guard lock(state_->mutex);
     if (auto ok = may_change(); !ok) return ok;
+    state_->touch(*node_);
     return state_->resize(path_, node_->data, size);
   }
   Result<void> sync() override {
@@ -118,6 +141,13 @@ class MemoryDisk::OpenFile final : public io::File {
   int descriptor() const override { return -1; }
 
  private:
+  /// The file is about to be written up to `end`.
+  Result<void> prepare(uint64_t end) {
+    if (auto ok = may_change(); !ok) return ok;
+    state_->touch(*node_);
+    if (end <= node_->data.size()) return {};
+    return state_->resize(path_, node_->data, end);
+  }
   Result<void> may_change() {
     if (!writable_) return fail(Errc::io, "{}: opened for reading", path_);
     return state_->change(path_);
@@ -148,6 +178,11 @@ void MemoryDisk::break_after(uint64_t left, Errc code) {
 void MemoryDisk::set_capacity(uint64_t bytes) {
   const std::lock_guard lock(state_->mutex);
   state_->capacity = bytes;
+}
+
+void MemoryDisk::set_clock(const io::Clock& clock) {
+  const std::lock_guard lock(state_->mutex);
+  state_->clock = &clock;
 }
 
 void MemoryDisk::lose_power(io::Random& random) {
@@ -193,8 +228,10 @@ Result<io::FilePtr> MemoryDisk::open(const std::string& path, io::OpenMode mode)
   if (creates) {
     if (auto ok = state_->change(path); !ok) return propagate(ok);
   }
-  if (!place.node)
+  if (!place.node) {
     place.node = place.parent->entries[place.name] = std::make_shared<Node>(false, state_->used);
+    state_->touch(*place.node);
+  }
   if (mode == io::OpenMode::truncate) (void)state_->resize(path, place.node->data, 0);
   return std::make_shared<OpenFile>(state_, place.node, path, mode != io::OpenMode::read);
 }
@@ -203,7 +240,7 @@ Result<io::FileStat> MemoryDisk::stat(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   const Place place = state_->find(path);
   if (!place.node) return fail(Errc::not_found, "{}: no such file", path);
-  return io::FileStat{place.node->data.size(), place.node->directory, {}};
+  return io::FileStat{place.node->data.size(), place.node->directory, place.node->modified};
 }
 
 Result<void> MemoryDisk::rename(const std::string& from, const std::string& to) {

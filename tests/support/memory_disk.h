@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "krakend/io/clock.h"
 #include "krakend/io/disk.h"
 #include "krakend/io/random.h"
 
@@ -28,6 +29,8 @@ class MemoryDisk final : public io::Disk {
   /// Everything that is not durable is gone or has stayed, as `random` has it; nothing is broken any more.
   /// Files that are open now are not to be used any more.
   void lose_power(io::Random& random);
+  /// Whose wall clock files are stamped with; without one all are of the epoch.
+  void set_clock(const io::Clock& clock);
   /// Bytes of all files together; beyond: no_space.
   void set_capacity(uint64_t bytes);
 

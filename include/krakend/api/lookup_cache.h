@@ -55,6 +55,19 @@ class LookupCache {
     }
   }
 
+  /// The answer for `key` is not true any more: neither the one kept nor one that is being looked up.
+  void forget(const Key& key) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return;
+    const EntryPtr entry = found->second;
+    drop(*entry);
+    entry->detached = true;
+    entries_.erase(found);
+  }
+  void clear() {
+    while (!entries_.empty()) forget(Key(entries_.begin()->first));
+  }
+
   size_t size() const { return order_.size(); }
   size_t cost() const { return total_cost_; }
 
@@ -63,6 +76,7 @@ class LookupCache {
     explicit Entry(io::Loop& loop) : changed(loop) {}
     io::Condition changed;
     bool running = false;
+    bool detached = false;  ///< forgotten while somebody still holds it
     unsigned answers = 0;
     std::optional<Result<Value>> answer;
     TimePoint expires{};
@@ -84,7 +98,7 @@ class LookupCache {
     Lead& operator=(const Lead&) = delete;
     ~Lead() {
       entry_->running = false;
-      if (!entry_->kept) cache_.entries_.erase(key_);
+      if (!entry_->kept && !entry_->detached) cache_.entries_.erase(key_);
       entry_->changed.notify_all();
     }
 
@@ -105,7 +119,7 @@ class LookupCache {
     entry->answer = answer;
     ++entry->answers;
     const Duration ttl = answer ? options_.ttl : options_.error_ttl;
-    if (ttl <= Duration::zero()) return;
+    if (ttl <= Duration::zero() || entry->detached) return;
     entry->expires = clock_.now() + ttl;
     entry->cost = answer && cost_ ? cost_(*answer) : 0;
     entry->place = order_.insert(order_.end(), key);

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "krakend/core/digest.h"
-#include "krakend/core/metrics.h"
 #include "krakend/http/message.h"
 #include "krakend/http/server.h"
 
@@ -23,9 +22,6 @@ Result<bool> bool_query(const http::Request& request, std::string_view name);
 http::Response ok_response();
 /// An error answered with `status` whatever its code says.
 http::Response error_with_status(int status, const Error& error);
-
-/// GET /metrics: the numbers of all roles of this process as Prometheus text.
-void add_metrics(http::Router& router, const Metrics& metrics);
 
 /// A member coroutine as a handler. `self` outlives the server's use of the router.
 template <class T>

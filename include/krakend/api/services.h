@@ -9,8 +9,11 @@
 #include "krakend/io/loop.h"
 #include "krakend/io/net.h"
 #include "krakend/io/random.h"
+#include "krakend/io/tls.h"
 
 namespace krakend::api {
+
+class Operations;
 
 /// What every role gets from the composition root. Only role constructors take the bundle; classes below them
 /// take just what they use. All of it outlives the role. `client`, `log` and `metrics` are the role's own.
@@ -24,6 +27,10 @@ struct Services {
   http::Client& client;
   Logger log;
   Metrics metrics = {};
+  /// Of the role's listeners; null: plain HTTP.
+  std::shared_ptr<io::TlsServer> tls = {};
+  /// Of the process; null where there is none.
+  Operations* operations = nullptr;
 };
 
 }  // namespace krakend::api

@@ -74,6 +74,8 @@ class HostWatch {
   const Hosts& hosts() const { return hosts_; }
   /// Asks the name server now; fixed lists are left alone.
   Task<Result<void>> refresh();
+  /// Other hosts from now on. Between a fixed list and a name there is no way without a restart.
+  void configure(const HostsOptions& options);
   /// Refreshes until it is cancelled; returns at once for a fixed list.
   Task<> run();
 
@@ -81,7 +83,7 @@ class HostWatch {
   static constexpr Duration resolve_timeout = 5s;
   io::Net& net_;
   io::Clock& clock_;
-  const HostsOptions options_;
+  HostsOptions options_;
   Hosts hosts_;
   Logger log_;
   bool failing_ = false;

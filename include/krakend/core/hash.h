@@ -50,6 +50,8 @@ class Sha512 {
 /// CRC-32 of zip and Ethernet (IEEE 802.3, reflected), zlib's crc32(seed, data): the piece sum of metainfo.
 /// `seed` is the value so far, 0 at the start.
 uint32_t crc32(uint32_t seed, std::span<const std::byte> data);
+/// The sum of two parts, one behind the other, from theirs and the length of the second.
+uint32_t crc32_combine(uint32_t first, uint32_t second, uint64_t second_length);
 
 std::array<uint8_t, 20> sha1(std::string_view data);
 

@@ -36,6 +36,19 @@ class Gauge {
   std::shared_ptr<Cell> cell_;
 };
 
+/// How often something took how long, or was how large. A default-made one counts for nobody. Thread-safe.
+class Histogram {
+ public:
+  Histogram() = default;
+  void observe(double value) const;
+
+ private:
+  friend class Metrics;
+  struct Cell;
+  explicit Histogram(std::shared_ptr<Cell> cell) : cell_(std::move(cell)) {}
+  std::shared_ptr<Cell> cell_;
+};
+
 /// What a metric is called and means.
 struct MetricName {
   /// Without the prefix "krakend_", in base units; counters end in "_total": "writeback_tasks".
@@ -47,11 +60,11 @@ struct MetricName {
   std::map<std::string, std::string> labels = {};
 };
 
-/// One line for statsd: "<name>:<value>|c" or "|g" without the prefix.
+/// One line for statsd: "<name>:<value>|c", "|g" or "|ms" without the prefix.
 struct StatsdSample {
   std::string name;
-  char kind = 'c';
-  int64_t value = 0;
+  std::string kind;
+  std::string value;
 };
 
 /// The numbers of one process, each under the role it belongs to. Cheap to copy; copies share the numbers.
@@ -65,13 +78,17 @@ class Metrics {
   /// The same name and labels again give the same number.
   Counter counter(const MetricName& name) const;
   Gauge gauge(const MetricName& name) const;
+  /// Of seconds: statsd gets each observation as a timer. `bounds`: upper ends of the buckets, ascending.
+  Histogram timer(const MetricName& name, const std::vector<double>& bounds) const;
   /// Called before the numbers are read, to set gauges that cost something. Whoever registers it must outlive
   /// the last reading.
   void on_read(std::function<void()> refresh) const;
 
   /// Prometheus text of all roles.
   std::string text() const;
-  /// What has changed for this role since the last call: counters by how much, gauges that were set.
+  /// What has changed for this role since the last call: counters by how much, gauges that were set, and what
+  /// timers observed, at most max_timings of each.
+  static constexpr size_t max_timings = 1000;
   std::vector<StatsdSample> changes() const;
 
  private:

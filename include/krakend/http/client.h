@@ -10,6 +10,7 @@
 #include "krakend/http/message.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/loop.h"
+#include "krakend/io/tls.h"
 
 namespace krakend::http {
 
@@ -42,8 +43,10 @@ struct ClientResponse {
   std::string body;
 };
 
-/// HTTP/1.1 client with kept-alive connections. Any HTTP answer is a success here, whatever its status; errors are
-/// network, timeout, too_large, or those of the sink. Redirects are not followed. Loop thread.
+/// HTTP/1.1 client with kept-alive connections. Any HTTP answer is a success here, whatever its status;
+/// errors are network, timeout, too_large, protocol (TLS: the other side is not who it should be, or does not
+/// take us for who we are), or those of the sink. Redirects are not followed. A request made on behalf of one
+/// that has a trace passes it on. Loop thread.
 class Client {
  public:
   virtual ~Client() = default;
@@ -53,8 +56,12 @@ class Client {
 struct ClientOptions {
   /// Calls in flight at once; further ones wait their turn.
   unsigned max_threads = 32;
+  /// Calls in flight and waiting; one more fails at once: unavailable.
+  unsigned max_calls = 10'000;
   /// Idle connections kept per host.
   unsigned max_idle_per_host = 8;
+  /// Everything goes over TLS; null: nothing does.
+  std::shared_ptr<io::TlsClient> tls;
 };
 /// Each role has a client of its own: calls between roles of one process then cannot starve each other.
 std::unique_ptr<Client> make_client(io::Loop& loop, io::Clock& clock, ClientOptions options);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,8 +36,8 @@ class Headers {
   std::vector<std::pair<std::string, std::string>> fields_;
 };
 
-/// The body of a request while it arrives. Loop thread; read at most once. What a handler leaves unread is drained
-/// (a little) or the connection is closed.
+/// The body of a request while it arrives. Loop thread; read at most once. What a handler leaves unread is
+/// drained (a little) or the connection is closed.
 class RequestBody {
  public:
   virtual ~RequestBody() = default;
@@ -58,7 +59,8 @@ struct Request {
   Headers headers;
   io::Address peer;
   io::Address local;
-  RequestBody* body = nullptr;                ///< never null inside a handler
+  bool secured = false;                                    ///< came over TLS
+  RequestBody* body = nullptr;                             ///< never null inside a handler
   std::map<std::string, std::string, std::less<>> params;  ///< from the route pattern, decoded
 
   /// Decoded value of a query parameter; the first when repeated.
@@ -81,12 +83,16 @@ struct Response {
   bool close = false;
   /// Content-Length to announce when there is no body to take it from (HEAD of something that is not opened).
   std::optional<uint64_t> content_length;
+  /// Where set, the head of a ContentRange waits for its first byte; when that cannot come, this answers
+  /// instead.
+  std::function<Response(const Error&)> unless_ready = {};
 };
 
 /// Plain text (text/plain; charset=utf-8); an empty text has no Content-Type (contract http-api §1.5).
 Response text_response(int status, std::string text = {});
 Response json_response(int status, std::string json);
-/// Status that fits an error of a native (non-registry) endpoint: its own http_status if it has one, else by code.
+/// Status that fits an error of a native (non-registry) endpoint: its own http_status if it has one, else by
+/// code.
 int status_for(const Error& error);
 Response error_response(const Error& error);
 

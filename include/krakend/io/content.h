@@ -17,6 +17,8 @@ class ByteSink {
  public:
   virtual ~ByteSink() = default;
   virtual Result<void> write(std::span<const std::byte> data) = 0;
+  /// The next bytes are those of this part of `file`, which has them for good.
+  virtual Result<void> write_from(File& file, uint64_t offset, uint64_t length);
 };
 
 /// Takes bytes and forgets them.

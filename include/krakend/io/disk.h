@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "krakend/core/hash.h"
 #include "krakend/core/result.h"
 #include "krakend/core/time.h"
 
@@ -34,6 +36,9 @@ class File {
   virtual Result<uint64_t> size() = 0;
   /// For sendfile; -1 where there is no descriptor.
   virtual int descriptor() const = 0;
+  /// Feeds the bytes from `offset` to `end` to `sha`, by reading them unless the file knows a shorter way. io
+  /// when it ends before.
+  virtual Result<void> hash(Sha256& sha, uint64_t offset, uint64_t end);
 };
 using FilePtr = std::shared_ptr<File>;
 
@@ -87,6 +92,10 @@ class Disk {
   virtual Result<FilePtr> make_memory_file() = 0;
 };
 
+/// Feeds the bytes from `offset` to `end` of `file` to `fn` in parts that fit into a small buffer. io when it
+/// ends before.
+Result<void> read_range(File& file, uint64_t offset, uint64_t end,
+                        const std::function<Result<void>(std::span<const std::byte>)>& fn);
 /// Whole small files. `limit` bounds the memory: too_large beyond it.
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t limit);
 /// Truncates and writes in place; not durable, not atomic.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace krakend::io {
 struct LoopOptions {
   /// Threads for disk, hashing and moving bytes. 0: offloaded work runs on the loop thread (simulation).
   unsigned pool_threads = 8;
+  /// Stands in for the pool: runs `work`, and then, maybe later, `done`, both on the loop thread and never
+  /// inside the call. So work can take time that nobody spends.
+  std::function<void(std::function<void()> work, std::function<void()> done)> pool = {};
 };
 
 /// The event loop of the process: one thread owns all domain state, a small pool does what blocks or
@@ -30,13 +34,18 @@ class Loop {
 
   /// Runs until stop(). The calling thread is the loop thread.
   void run();
-  /// Runs whatever is ready and returns; for tests and simulation.
-  void poll();
+  /// Runs whatever is ready, up to a limit, and returns how many handlers that were; for tests and
+  /// simulation.
+  size_t poll();
   /// Any thread.
   void stop();
   /// Any thread: runs `fn` on the loop thread soon, never inside this call.
   void post(std::function<void()> fn);
   bool on_loop_thread() const;
+
+  /// Something has ended without which the process is of no use. Goes to whoever asked with on_failure().
+  void fail(const std::string& reason);
+  void on_failure(std::function<void(const std::string&)> told);
 
   /// Runs `fn` on the pool and resumes on the loop thread with its value. `fn` must not throw, and must not
   /// touch domain state that the loop thread may use meanwhile. It runs to its end even when the task is

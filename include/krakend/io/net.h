@@ -26,13 +26,31 @@ struct Address {
   static Result<Address> parse(std::string_view text);
 };
 
-/// One TCP connection. Loop thread; at most one read-side and one write-side operation at a time. Large
+/// What a secured connection tells of its other end. On a plain one nothing is known.
+struct PeerSecurity {
+  enum class Certificate {
+    none,     ///< not asked for, or not shown
+    valid,    ///< verified
+    invalid,  ///< shown, but it does not lead to a known authority, or is out of date
+  };
+  bool secured = false;
+  bool resumed = false;  ///< without a new exchange of certificates
+  Certificate certificate = Certificate::none;
+  std::string problem;  ///< why the certificate is invalid
+};
+
+/// One connection. Loop thread; at most one read-side and one write-side operation at a time. Large
 /// transfers (receive, receive_file, send_file) wait for readiness on the loop and move the bytes on the pool
 /// with a buffer that belongs to the pool thread, so a connection holds no memory while it waits.
 class Stream {
  public:
   /// Closes the socket. No operation may be in flight; a coroutine that awaits one keeps the stream alive.
   virtual ~Stream() = default;
+
+  /// Completes the handshake of a secured connection; any other operation does so first, too. Nothing
+  /// happens on a plain one. protocol: the other side does not speak TLS, and whatever is written now goes to
+  /// it as it is, so that it can be told. May be called again.
+  virtual Task<Result<PeerSecurity>> handshake() { co_return PeerSecurity{}; }
 
   /// 0 bytes: the other side has closed its half.
   virtual Task<Result<size_t>> read_some(std::span<std::byte> out) = 0;

@@ -45,8 +45,20 @@ Result<std::unique_ptr<DatagramSender>> make_datagram_sender(const std::string& 
 
 /// sd_notify: sends `state` ("READY=1") to $NOTIFY_SOCKET; nothing happens without one.
 void notify_service_manager(std::string_view state);
+/// Resident memory of this process, in bytes; 0 where the system does not tell.
+uint64_t memory_use();
+/// Bytes that were given back to the allocator and that it keeps from the system; and having it return them.
+size_t kept_memory();
+void return_memory();
+/// What the control group of this process allows it, in bytes; nullopt: no limit.
+std::optional<uint64_t> memory_allowed();
+/// Descriptors that this process has open, and may have.
+size_t open_files();
+size_t open_files_max();
 /// First IPv4 address of eth0, ib0, eth1, eth2 in this order that is not loopback (contract config-ops §3).
 std::optional<std::string> local_ipv4();
 std::string host_name();
+/// Names this run of the machine: another one after each boot. Empty where the system does not tell.
+std::string boot_id();
 
 }  // namespace krakend::io

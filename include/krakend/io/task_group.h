@@ -22,12 +22,16 @@ class TaskGroup {
   /// Starts `task` soon. After stop() the task is dropped unstarted. An exception that leaves the task is
   /// logged with `name`; a cancellation is not.
   void spawn(Task<> task, std::string name);
+  /// The same for a task without which the process is of no use: an exception is a Loop::fail() too.
+  void spawn_essential(Task<> task, std::string name);
   /// Cancels all tasks and waits until they have ended. May be called more than once.
   Task<> stop();
   size_t size() const;
   bool stopping() const;
 
  private:
+  void spawn(Task<> task, std::string name, bool essential);
+
   struct State;
   std::shared_ptr<State> state_;
 };

@@ -31,12 +31,37 @@ class Tracker {
   virtual Task<Result<AnnounceResponse>> announce(AnnounceRequest request) = 0;
 };
 
+/// scheduler.torrentlog (contract p2p §14).
+struct TorrentLogOptions {
+  std::string path;  ///< empty: nothing is written
+  LogLevel level = LogLevel::info;
+  bool disable = false;
+  bool json = false;
+  std::string service_name;
+  std::string time_encoder = "iso8601";  ///< or millis, nanos; anything else: seconds
+
+  bool operator==(const TorrentLogOptions&) const = default;
+};
+
+/// network_event: the file of the visualiser (contract p2p §13).
+struct NetworkEventOptions {
+  bool enabled = false;
+  std::string log_path;
+};
+
+/// dispatch.piece_request_policy: the rarest piece first, or any.
+enum class PiecePolicy { rarest_first, random };
+
 /// YAML `scheduler` (contract p2p §7–§10). Names follow the YAML keys.
 struct EngineOptions {
   /// Connections per torrent, dialled and accepted together (connstate.max_open_conn).
   unsigned max_open_conn = 40;
   /// How many of them are dialled by this side: newcomers must find room.
   unsigned max_dial = 16;
+  /// Of an incoming connection's neighbours so many may be ours too; 0: max_open_conn.
+  unsigned max_mutual_conn = 0;
+  /// A peer that failed or refused costs a short pause and no more; one that sent wrong bytes stays banned.
+  bool disable_blacklist = false;
   /// How long a pair that failed is left alone (connstate.blacklist_duration).
   Duration blacklist_duration = 30s;
   Duration handshake_timeout = 5s;
@@ -44,6 +69,16 @@ struct EngineOptions {
   /// to ask, each has one or two.
   unsigned pipeline_limit = 3;
   unsigned origin_pipeline_limit = 5;
+  /// A request is asked for elsewhere after max(min_timeout, timeout_per_mb × MiB of a piece) at the latest.
+  Duration piece_request_min_timeout = 4s;
+  Duration piece_request_timeout_per_mb = 4s;
+  PiecePolicy piece_request_policy = PiecePolicy::rarest_first;
+  /// What others take long to deliver is asked for twice when no more pieces than this are missing; 0:
+  /// whenever there is nothing else to ask for.
+  unsigned endgame_threshold = 0;
+  bool disable_endgame = false;
+  /// Pieces that one peer may have asked for and not got (conn.sender_buffer_size).
+  unsigned sender_buffer_size = 512;
   /// conn.bandwidth.*: all pieces together that are sent, and received.
   bool limit_bandwidth = false;
   uint64_t egress_bits_per_sec = 200 * 8 * MiB;
@@ -59,9 +94,19 @@ struct EngineOptions {
   Duration seeder_tti = 5min;
   /// Idle connections are closed after this.
   Duration conn_tti = 30s;
+  /// Connections are closed at this age; their peers connect again.
+  Duration conn_ttl = 1h;
+  /// Between two looks at conn_tti, conn_ttl and seeder_tti.
+  Duration preemption_interval = 30s;
+  /// Nothing is closed for its age or idleness.
+  bool disable_preemption = false;
+  /// A download to which no peer has been connected for this long fails.
+  Duration no_peer_timeout = 30s;
   /// A reader of a part of an arriving blob gets pieces whose CRC-32 is right before the SHA-256 of the whole
   /// is known.
   bool serve_unverified_ranges = true;
+  TorrentLogOptions torrent_log;
+  NetworkEventOptions network_event;
 };
 
 struct EngineSelf {
@@ -70,6 +115,10 @@ struct EngineSelf {
   int port = 0;    ///< announced and listened on; 0 picks a free one
   std::string listen_host = "0.0.0.0";
   bool origin = false;
+  // For the torrent log alone.
+  std::string zone;
+  std::string cluster;
+  std::string hostname;
 };
 
 /// Where the bytes of one answer came from.
@@ -90,7 +139,14 @@ struct PeerStatus {
   uint32_t pieces = 0;  ///< that the peer has
   uint64_t bytes_received = 0;
   uint64_t bytes_sent = 0;
-  unsigned requests = 0;  ///< outstanding, ours
+  /// Over the last seconds, the bytes of unfinished pieces included.
+  double receive_rate = 0;
+  double send_rate = 0;
+  std::vector<PieceIndex> requests;  ///< outstanding, ours
+  double oldest_request = 0;         ///< seconds
+  unsigned requests_of_peer = 0;     ///< outstanding, of the peer
+  bool silent = false;               ///< gets no requests until it delivers
+  double age = 0;                    ///< seconds
 };
 
 struct TorrentStatus {
@@ -106,7 +162,18 @@ struct TorrentStatus {
   uint64_t bytes_sent = 0;
   uint64_t retries = 0;
   double seconds = 0;
+  /// How many of the missing pieces are with 0, 1, 2 … of the connected peers.
+  std::vector<uint32_t> rarity;
+  size_t readers = 0;
+  std::string waits_for;  ///< why it does not go on; empty: complete
   std::vector<PeerStatus> peers;
+};
+
+/// A peer that is left alone for a while.
+struct BlacklistEntry {
+  PeerId peer_id;
+  InfoHash info_hash;
+  Duration remaining;
 };
 
 /// The swarm engine of one peer identity: torrents, connections, the P2P listener. Loop thread.
@@ -127,12 +194,17 @@ class Engine {
   /// comes again. Before start().
   using Miss = std::function<void(const std::string& ns, const Digest& digest)>;
   void on_miss(Miss miss);
-  /// Other options from now on, for running torrents too.
-  void configure(EngineOptions options);
-  /// Starts the P2P listener. Returns the bound address.
+  /// Other options from now on, for running torrents too. What the reference's scheduler does not have stays
+  /// as it is. io: a log file cannot be opened, everything stays as it was.
+  Result<void> configure(EngineOptions options);
+  /// Opens the log files and starts the P2P listener. Returns the bound address.
   Result<io::Address> start();
   /// Announced identity; the port is known after start().
   const EngineSelf& self() const;
+  /// Takes no more peers and no more requests; what was asked for is still sent, and own downloads go on.
+  void drain();
+  /// After drain(): until everything that was asked for is sent, at most for `limit`.
+  Task<> drained(Duration limit);
   /// Closes everything; readers fail with cancelled. Partial blobs are kept.
   Task<> stop();
 
@@ -145,6 +217,9 @@ class Engine {
   /// Stops leeching or seeding and deletes the local copy; success when there was none.
   Task<Result<void>> remove(Digest digest);
   std::vector<TorrentStatus> torrents() const;
+  /// Of one blob that is being fetched or seeded.
+  std::optional<TorrentStatus> torrent(const Digest& digest) const;
+  std::vector<BlacklistEntry> blacklist() const;
 
  private:
   struct Impl;
@@ -160,5 +235,9 @@ EngineOptions origin_engine_options();
 
 /// JSON of GET /x/torrents.
 std::string torrents_json(const std::vector<TorrentStatus>& torrents);
+/// JSON of GET /x/torrents/<digest>.
+std::string torrent_json(const TorrentStatus& torrent);
+/// JSON of GET /x/blacklist (contract http-api §7.6).
+std::string blacklist_json(const std::vector<BlacklistEntry>& blacklist);
 
 }  // namespace krakend::p2p

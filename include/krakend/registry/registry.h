@@ -91,6 +91,8 @@ class RegistryHandler {
   RegistryHandler(io::Loop& loop, Transfer& transfer, RegistryOptions options, Logger log);
   ~RegistryHandler();
   Task<http::Response> handle(http::Request& request);
+  /// Other limits of uploads from now on: upload_size_max, upload_sessions_max, upload_ttl.
+  void configure(const RegistryOptions& options);
   /// Goes on with the upload sessions of an earlier run. Before the first request.
   void adopt_uploads(std::vector<storage::KeptUpload> kept, const io::Clock& clock);
   /// Discards the upload sessions that have been idle for upload_ttl. Whether one was used is looked at by

@@ -58,6 +58,9 @@ struct StoreOptions {
   /// Uploads that have an owner are there again when the store opens; otherwise they are wiped like all
   /// others.
   bool keep_owned_uploads = false;
+  /// Names this run of the machine. Pieces of a partial blob that an earlier run of it noted, or one that has
+  /// no name, are read and checked before they are believed: their bytes may not have reached the disk.
+  std::string boot_id = {};
   MemoryCacheOptions memory_cache = {};
   /// Where given, the shards <cache_dir>/aa are links to directories on them, by rendezvous hash.
   std::vector<Volume> volumes = {};

@@ -37,6 +37,9 @@ struct EvictionOptions {
   unsigned disk_low = 80;
   /// Blobs; beyond, the least recently used go with the next look at all; 0: no limit.
   uint64_t capacity = 1'048'576;
+  /// Bytes of complete blobs; beyond, the least recently used go with the next look at all, which comes every
+  /// minute then; 0: only the disk's use counts.
+  uint64_t bytes_max = 0;
   /// What partial blobs may be left alone, and how old they may get: as for complete ones.
   bool partial_disabled = false;
   Duration partial_tti = 6h;
@@ -75,6 +78,8 @@ class Evictor {
 
   /// Until it is cancelled.
   Task<> run();
+  /// Other rules from now on.
+  void configure(const EvictionOptions& options) { options_ = options; }
 
   struct Report {
     uint64_t blobs = 0;
@@ -107,7 +112,7 @@ class Evictor {
   void tell(const char* why, const Report& report) const;
 
   Services services_;
-  const EvictionOptions options_;
+  EvictionOptions options_;
   const std::vector<EvictionPlace> places_;
   Logger log_;
   Counter evicted_;

@@ -52,6 +52,26 @@ TEST_CASE("answers and failures live for their own time") {
   CHECK(f.fetches == 3);
 }
 
+TEST_CASE("an answer that is forgotten is looked up again, and one on its way is not kept") {
+  Fixture f;
+  Cache cache(f.loop, f.clock, {10s, 1s});
+  f.get(cache, "k", "one");
+  f.get(cache, "other", "x");
+  cache.forget("k");
+  cache.forget("never seen");
+  CHECK(cache.size() == 1);
+  CHECK(*f.get(cache, "k", "two") == "two");
+  Cache::Fetch overtaken = [&]() -> Task<Result<std::string>> {
+    cache.forget("k");
+    co_return "three";
+  };
+  cache.forget("k");
+  CHECK(*test::run(f.loop, cache.get("k", overtaken)) == "three");
+  CHECK(*f.get(cache, "k", "four") == "four");
+  cache.clear();
+  CHECK(cache.size() == 0);
+}
+
 TEST_CASE("with no time to live nothing is kept") {
   Fixture f;
   Cache cache(f.loop, f.clock, {});

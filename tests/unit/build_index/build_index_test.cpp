@@ -90,8 +90,10 @@ struct Fixture {
   }
   ~Fixture() { stop(); }
 
-  void start(std::vector<std::pair<std::string, TagType>> types) {
+  void start(std::vector<std::pair<std::string, TagType>> types,
+             build_index::ResponseCacheOptions cache = {}) {
     build_index::BuildIndexOptions options;
+    options.cache = cache;
     options.listen = {"127.0.0.1", 0};
     options.origins = {origin.address.str()};
     options.tag_types = std::move(types);
@@ -147,6 +149,52 @@ TEST_CASE("a tag that is put again changes at once") {
   CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").body == second.str());
   REQUIRE(f.put("lib%2Fcap1:v1", f.image).status == 200);
   CHECK(f.world.get(f.at, "/tags/lib%2Fcap1:v1").body == f.image.str());
+}
+
+TEST_CASE("what another build-index changes shows after its time, what this one changes at once") {
+  Fixture f;
+  const Digest other = f.origin.add(manifest("two"));
+  const auto tag = [&] { return f.world.get(f.at, "/tags/lib%2Fc:v1").body; };
+  const auto listed = [&] {
+    const auto repositories = f.world.get(f.at, "/list/lib").body;
+    const auto tags = f.world.get(f.at, "/repositories/lib%2Fc/tags").body;
+    return std::pair(repositories.find("v2") != std::string::npos, tags.find("v2") != std::string::npos);
+  };
+  const auto put_behind = [&](const std::string& name) {
+    auto backend = f.backends.find("lib/c:v1");
+    REQUIRE(backend);
+    REQUIRE(f.world.run((*backend)->put(name, other.str())));
+  };
+  CHECK(f.put("lib%2Fc:v1", f.image).status == 200);
+  CHECK(tag() == f.image.str());
+  CHECK(listed() == std::pair(false, false));
+  put_behind("lib/c:v1");
+  put_behind("lib/c:v2");
+
+  SECTION("kept") {
+    CHECK(tag() == f.image.str());
+    CHECK_FALSE(listed().first);
+    CHECK(f.put("lib%2Fc:v3", f.image).status == 200);
+    CHECK(listed() == std::pair(true, true));
+    CHECK(tag() == f.image.str());
+    CHECK(f.put("lib%2Fc:v1", other).status == 200);
+    CHECK(tag() == other.str());
+  }
+  SECTION("changed by a neighbour's call") {
+    const auto status =
+        f.world
+            .call("PUT", f.at, "/internal/duplicate/tags/lib%2Fc:v1/digest/" + other.str(), R"({"delay":0})")
+            .status;
+    CHECK(status == 200);
+    CHECK(tag() == other.str());
+  }
+  SECTION("nothing is kept where that is not wanted") {
+    f.stop();
+    f.start({{".*", TagType::docker}}, {0s, 0s, 0s, 0s});
+    CHECK(tag() == other.str());
+    put_behind("lib/c:v2");
+    CHECK(listed() == std::pair(true, true));
+  }
 }
 
 TEST_CASE("an unknown tag is 404 with an empty body") {

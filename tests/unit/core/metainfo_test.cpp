@@ -75,6 +75,7 @@ TEST_CASE("hostile metainfo is an error, not a crash") {
 TEST_CASE("piece sums of a stream in any portions") {
   CHECK(crc32(0, as_bytes("123456789")) == 3421780262);
   CHECK(crc32(crc32(0, as_bytes("1234")), as_bytes("56789")) == 3421780262);
+  CHECK(crc32_combine(crc32(0, as_bytes("1234")), crc32(0, as_bytes("56789")), 5) == 3421780262);
   for (size_t step = 1; step <= 12; ++step) {
     PieceSummer summer(5);
     const std::string_view text = "hello kraken";

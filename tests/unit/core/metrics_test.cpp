@@ -39,13 +39,28 @@ TEST_CASE("statsd gets what counters grew by, and gauges only when they were set
   const auto changes = metrics.changes();
   REQUIRE(changes.size() == 2);
   CHECK(changes[0].name == "blob_memory_cache.get_hit");
-  CHECK(changes[0].kind == 'c');
-  CHECK(changes[0].value == 2);
-  CHECK(changes[1].kind == 'g');
-  CHECK(changes[1].value == 7);
+  CHECK(changes[0].kind == "c");
+  CHECK(changes[0].value == "2");
+  CHECK(changes[1].kind == "g");
+  CHECK(changes[1].value == "7");
   CHECK(metrics.changes().empty());
   hits.add();
-  CHECK(metrics.changes().at(0).value == 1);
+  CHECK(metrics.changes().at(0).value == "1");
+}
+
+TEST_CASE("timers: a histogram of seconds, and milliseconds for statsd once somebody listens") {
+  const Metrics metrics = Metrics().role("origin");
+  const Histogram latency = metrics.timer({"wait_seconds", "Waits", "latency"}, {0.1, 1});
+  latency.observe(0.05);
+  CHECK(metrics.changes().empty());  // nobody had asked before
+  for (const double seconds : {0.0125, 0.5}) latency.observe(seconds);
+  CHECK_THAT(metrics.text(), Contains("krakend_wait_seconds_bucket{role=\"origin\",le=\"0.1\"} 2"));
+  CHECK_THAT(metrics.text(), Contains("krakend_wait_seconds_count{role=\"origin\"} 3"));
+  const auto changes = metrics.changes();
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0].name + ":" + changes[0].value + "|" + changes[0].kind == "latency:12.500000|ms");
+  for (size_t i = 0; i < 2 * Metrics::max_timings; ++i) latency.observe(0.001);
+  CHECK(metrics.changes().size() == Metrics::max_timings);
 }
 
 TEST_CASE("what costs something is counted when somebody asks") {

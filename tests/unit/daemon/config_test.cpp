@@ -95,7 +95,7 @@ TEST_CASE("null resets what the parent set, block or value; zero means default")
 
 TEST_CASE("anchors and merge keys; own keys win") {
   const OriginConfig config = origin(
-      "network_event: {log_path: &x {conn_tti: 7s, seeder_tti: 9s}}\n"
+      "verbose: &x {conn_tti: 7s, seeder_tti: 9s}\n"
       "scheduler:\n  conn_tti: 1s\n  <<: *x\n");
   CHECK(config.options.scheduler.conn_tti == 1s);
   CHECK(config.options.scheduler.seeder_tti == 9s);
@@ -115,7 +115,7 @@ TEST_CASE("value formats") {
              Contains("/c/main.yaml:3:"));
   for (const char* yes : {"y", "Yes", "ON", "true"}) {
     const std::string tls = fmt::format("tls: {{server: {{disabled: {0}}}, client: {{disabled: {0}}}}}", yes);
-    CHECK(origin(tls).tls_server_disabled);
+    CHECK(origin(tls).tls.server.disabled);
   }
   CHECK_THAT(refused(Role::origin, "tls: {server: {disabled: 'yes'}}"), Contains("true or false"));
 }
@@ -150,14 +150,42 @@ TEST_CASE("backends") {
   CHECK_THAT(refused(Role::origin, "backends:\n- backend: {file: {}}"), Contains("needs a root"));
 }
 
+TEST_CASE("tls") {
+  SECTION("no block: plain") {
+    CHECK(origin("").tls.server.disabled);
+    CHECK(origin("").tls.client.disabled);
+  }
+  SECTION("a block: each side is on unless it says otherwise") {
+    const TlsConfig tls = origin(
+                              "tls: {name: kraken, cas: [{path: /ca}, {path: /more}], "
+                              "server: {cert: {path: /c}, key: {path: /k}, passphrase: {path: /p}}}")
+                              .tls;
+    CHECK(tls.name == "kraken");
+    CHECK_FALSE(tls.server.disabled);
+    CHECK_FALSE(tls.client.disabled);
+    CHECK(tls.files(tls.server) == io::TlsFiles{"/c", "/k", "/p", {"/ca", "/more"}});
+    CHECK(tls.client.cert.empty());
+  }
+  SECTION("one side alone") {
+    const TlsConfig tls = origin("tls: {server: {disabled: true}}").tls;
+    CHECK(tls.server.disabled);
+    CHECK_FALSE(tls.client.disabled);
+  }
+  SECTION("what a server needs is named") {
+    CHECK_THAT(
+        refused(Role::agent, "tls: {}"),
+        Contains("agent: tls.server.cert.path is missing: name it, or set tls.server.disabled to true"));
+    CHECK_THAT(refused(Role::agent, "tls: {server: {cert: {path: /x}}}"), Contains("tls.server.key.path"));
+    CHECK_THAT(refused(Role::agent, "tls: {server: {cert: {path: /x}, key: {path: /y}}}"),
+               Contains("tls.cas is missing"));
+    CHECK_THAT(refused(Role::agent, "tls: {cas: [/ca]}"), Contains("an entry must be a mapping"));
+  }
+}
+
 TEST_CASE("what cannot be honoured is refused, unless it is switched off") {
   CHECK_THAT(refused(Role::agent, "tracker: {hosts: {dns: 'x:1', static: ['y:1']}}"),
              Contains("tracker.hosts.static and tracker.hosts.dns are both given"));
   CHECK_THAT(refused(Role::tracker, "peerstore: {redis: {enabled: true}}"), Contains("not supported yet"));
-  CHECK_THAT(refused(Role::agent, "tls: {server: {cert: {path: /x}}}"), Contains("TLS is not supported yet"));
-  CHECK_THAT(refused(Role::agent, "tls: {}"), Contains("TLS is not supported yet"));
-  CHECK_THAT(refused(Role::agent, "tls: {server: {disabled: true}, client: {disabled: false}}"),
-             Contains("TLS"));
   const Config config =
       loaded(options_for(Role::tracker), {{"/c/main.yaml", "peerstore: {redis: {enabled: false}}"}});
   CHECK(config.tracker->settings.options.completeness);

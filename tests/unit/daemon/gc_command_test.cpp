@@ -34,6 +34,20 @@ TEST_CASE("the command line of the garbage collector") {
   CHECK(std::get<std::string>(*parse_gc({"--help"})).find("--min-age") != std::string::npos);
 }
 
+TEST_CASE("the garbage collector calls over TLS as soon as a flag speaks of it") {
+  const auto parsed = [](Args args) {
+    args.insert(args.end(), {"--origin=o:1", "--build-index=b:1"});
+    return std::get<GcCommand>(*parse_gc(args));
+  };
+  CHECK_FALSE(parsed({}).tls);
+  const auto named = parsed({"--tls-name=kraken"});
+  REQUIRE(named.tls);
+  CHECK(named.tls->server_name == "kraken");
+  const auto full = parsed({"--tls-ca=/ca", "--tls-cert=/c", "--tls-key=/k", "--tls-passphrase=/p"});
+  REQUIRE(full.tls);
+  CHECK(full.tls->files == io::TlsFiles{"/c", "/k", "/p", {"/ca"}});
+}
+
 TEST_CASE("wrong command lines of the garbage collector") {
   CHECK(error_of({"--build-index=b:1"}).find("--origin") != std::string::npos);
   CHECK(error_of({"--origin=o:1"}).find("--build-index") != std::string::npos);

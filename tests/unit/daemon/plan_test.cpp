@@ -37,6 +37,29 @@ TEST_CASE("a herd without a configuration keeps to the loopback") {
   CHECK(own_label(herd(), {"10.1.1.1", "box"}, *plan, 15002, {}) == std::string("127.0.0.1:15002"));
 }
 
+TEST_CASE("an agent's list of addresses holds as soon as the file names it") {
+  const auto allowed = [](const std::string& yaml) {
+    const auto command = parse_command_line({"--role=agent", "--peer-ip=10.0.0.1", "--config=/c"});
+    return planned(command->options, {}, {{"/c", yaml}})->agent->allowed_cidrs;
+  };
+  CHECK_FALSE(allowed("peer_id_factory: random"));
+  REQUIRE(allowed("allowed_cidrs: []"));
+  CHECK(allowed("allowed_cidrs: []")->empty());
+  REQUIRE(allowed("allowed_cidrs: [127.0.0.1, 172.17.0.0/16]")->size() == 2);
+  CHECK(allowed("allowed_cidrs: [127.0.0.1, 172.17.0.0/16]")->back().contains("172.17.3.4"));
+}
+
+TEST_CASE("an agent's backup registry is an address") {
+  const auto plan = [](const std::string& yaml) {
+    const auto command = parse_command_line({"--role=agent", "--peer-ip=10.0.0.1", "--config=/c"});
+    return planned(command->options, {}, {{"/c", yaml}});
+  };
+  CHECK_FALSE(plan("registry_backup: ''")->agent->registry_backup);
+  CHECK(plan("registry_backup: 'r:5000'")->agent->registry_backup == io::Address{"r", 5000});
+  CHECK_THAT(plan("registry_backup: r").error().message,
+             Contains("/c:1: registry_backup: \"r\" is not host:port"));
+}
+
 TEST_CASE("an agent alone listens everywhere and announces the address others reach") {
   Options options = parse_command_line({"--role=agent"})->options;
   const Result<Plan> plan = planned(options, {"10.1.1.1", "box"});

@@ -137,7 +137,7 @@ TEST_CASE("the reference's keys are all accepted, and what has no effect is name
     std::set<std::string> unused;
     for (const UnusedKey& key : component.table.unused()) CHECK(unused.insert(key.path).second);
     CHECK(unused.contains("nginx.name"));
-    CHECK(unused.contains("zap.initialFields"));
+    CHECK(unused.contains("zap.development"));
     CHECK_FALSE(unused.contains("zap.level"));
   }
 }

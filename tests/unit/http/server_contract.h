@@ -14,6 +14,7 @@ void server_waits_for_slow_senders(const ServerFactory& make);
 void server_frames_responses(const ServerFactory& make);
 void server_sends_content(const ServerFactory& make);
 void server_sends_late_content(const ServerFactory& make);
+void server_answers_instead_of_late_content(const ServerFactory& make);
 void server_limits_connections(const ServerFactory& make);
 void server_stops(const ServerFactory& make);
 

@@ -179,4 +179,39 @@ void server_sends_late_content(const ServerFactory& make) {
   }
 }
 
+void server_answers_instead_of_late_content(const ServerFactory& make) {
+  Response response;
+  ServerStage stage(make);
+  stage.serve([&response](Request& /*request*/) -> Task<Response> {
+    co_return std::exchange(response, text_response(200, "next"));
+  });
+  const auto bytes = pattern(1 * MiB);
+  auto content = std::make_shared<GrowingContent>(stage.loop, stage.file("blob", bytes), bytes.size());
+  const std::weak_ptr<GrowingContent> watched = content;
+  response = range_of(content, 0, bytes.size());
+  response.unless_ready = [](const Error& error) { return text_response(503, error.message); };
+  auto wire = stage.connect();
+  wire.send(get("/"));
+  stage.until([&] { return content->waiting == 1; });
+
+  SECTION("when its first byte cannot come; the connection goes on") {
+    content->fail_with(Error{Errc::unavailable, "nobody has it"});
+    const auto got = wire.response();
+    CHECK(got.status == 503);
+    CHECK(got.body == "nobody has it");
+    CHECK(wire.send(get("/")).response().body == "next");
+  }
+  SECTION("not when it comes") {
+    content->release(bytes.size());
+    const auto got = wire.response();
+    CHECK(got.status == 200);
+    CHECK(got.body == bytes);
+  }
+  SECTION("a client that leaves before releases it") {
+    content.reset();
+    wire.leave();
+    stage.until([&] { return watched.expired(); });
+  }
+}
+
 }  // namespace krakend::http::test

@@ -51,6 +51,9 @@ TEST_CASE("server: content from files") {
 TEST_CASE("server: content that arrives late") {
   server_sends_late_content(real);
 }
+TEST_CASE("server: an answer instead of content that never comes") {
+  server_answers_instead_of_late_content(real);
+}
 TEST_CASE("server: limit on connections") {
   server_limits_connections(real);
 }

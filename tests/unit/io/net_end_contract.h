@@ -154,7 +154,7 @@ void held_step_contract() {
     held.shutdown();
     pair.accepted.reset();
     for (int i = 0; i < 10; ++i) {
-      others.push_back(co_await open_pair(world.net()));
+      others.push_back(co_await open_pair(world));
       take(co_await others.back().opened->write(as_bytes("mine")));
     }
     CHECK_FALSE(watched.expired());

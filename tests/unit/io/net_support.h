@@ -14,16 +14,22 @@ struct Pair {
   io::StreamPtr accepted;
 };
 
-inline Task<Pair> open_pair(io::Net& net) {
-  auto listener = take(net.listen({"127.0.0.1", 0}));
-  auto opened = take(co_await net.connect(listener->local(), 10s));
+inline Task<> shake_hands(io::StreamPtr stream) {
+  take(co_await stream->handshake());
+}
+
+template <class World>
+Task<Pair> open_pair(World& world) {
+  auto listener = take(world.net().listen({"127.0.0.1", 0}));
+  auto opened = take(co_await world.net().connect(listener->local(), 10s));
   auto accepted = take(co_await listener->accept());
+  co_await both(world.loop, shake_hands(opened), shake_hands(accepted));
   co_return Pair{std::move(opened), std::move(accepted)};
 }
 
 template <class World>
 Pair connect_pair(World& world) {
-  return world.run(open_pair(world.net()));
+  return world.run(open_pair(world));
 }
 
 class TextSink final : public io::ByteSink {

@@ -24,7 +24,7 @@ Task<> throws(std::string text) {
 struct LogFile {
   explicit LogFile(World& w) : world(w), path(w.directory() + "/log") {
     LogOptions options;
-    options.path = path;
+    options.outputs = {path};
     log = Logger::create(options, "test");
   }
   std::string text() { return take(io::read_file(world.disk(), path, 1 << 20)); }

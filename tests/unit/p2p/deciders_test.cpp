@@ -4,10 +4,12 @@
 
 #include "krakend/core/units.h"
 #include "p2p/backlog.h"
+#include "p2p/meter.h"
 #include "p2p/peer_backoff.h"
 #include "p2p/piece_picker.h"
 #include "p2p/request_budget.h"
 #include "p2p/request_table.h"
+#include "p2p/seldom.h"
 #include "p2p/source_chooser.h"
 #include "p2p/super_seeder.h"
 #include "support/catch.h"
@@ -105,9 +107,10 @@ TEST_CASE("request table: lost peers free their pieces, endgame asks once more")
   table.add(peer(2), 8, start + 2s);
   CHECK(table.outstanding(peer(1)) == 2);
   CHECK(table.oldest(peer(1)) == start);
-  CHECK(table.overdue_for(peer(2), Bitfield(10, true), start + 5s, 1s) == 7u);
-  CHECK_FALSE(table.overdue_for(peer(1), Bitfield(10, true), start + 5s, 1s));
-  CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), start + 500ms, 1s));
+  CHECK(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10), start + 5s, 1s) == 7u);
+  CHECK_FALSE(table.overdue_for(peer(1), Bitfield(10, true), Bitfield(10), start + 5s, 1s));
+  CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10), start + 500ms, 1s));
+  CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10, true), start + 5s, 1s));
   CHECK(table.erase_peer(peer(1)) == std::vector<PieceIndex>{7});
   CHECK(table.erase_piece(8) == std::vector<PeerId>{peer(2)});
   CHECK(table.empty());
@@ -126,6 +129,90 @@ TEST_CASE("refusals pause shortly and grow, faults blacklist") {
   CHECK(backoff.allowed(peer(2), now + 30s));
   backoff.succeeded(peer(1));
   CHECK(backoff.allowed(peer(1), now));
+}
+
+TEST_CASE("backoff: wrong bytes are never forgiven, and neither is a host of several liars") {
+  PeerBackoff backoff(30s);
+  const TimePoint now{};
+  const auto long_after = now + std::chrono::hours(1000);
+  backoff.ban(peer(1), "10.0.0.1");
+  backoff.ban(peer(1), "10.0.0.1");
+  backoff.succeeded(peer(1));
+  backoff.fault(peer(1), now);
+  CHECK_FALSE(backoff.allowed(peer(1), long_after));
+  CHECK(backoff.is_faulty(peer(1), long_after));
+  CHECK(backoff.is_banned(peer(1)));
+  CHECK_FALSE(backoff.is_banned_host("10.0.0.1"));
+  backoff.ban(peer(2), "10.0.0.1");
+  CHECK_FALSE(backoff.is_banned_host("10.0.0.1"));
+  backoff.ban(peer(3), "10.0.0.1");
+  CHECK(backoff.is_banned_host("10.0.0.1"));
+  CHECK_FALSE(backoff.is_banned_host("10.0.0.2"));
+  CHECK(backoff.list(now).size() == 3);
+  backoff.clear();
+  CHECK(backoff.allowed(peer(1), now));
+}
+
+TEST_CASE("backoff: without a blacklist pauses stay short, bans stay") {
+  PeerBackoff backoff(30s, true);
+  const TimePoint now{};
+  for (int i = 0; i < 5; ++i) CHECK(backoff.refused(peer(1), now) == PeerBackoff::first_pause);
+  CHECK(backoff.fault(peer(2), now) == PeerBackoff::first_pause);
+  backoff.configure(10s, false);
+  CHECK(backoff.fault(peer(2), now) == 10s);
+  CHECK(backoff.list(now + 9s) == std::vector<std::pair<PeerId, Duration>>{{peer(2), 1s}});
+}
+
+TEST_CASE("backoff: as many peers as come take no more than so much memory") {
+  PeerBackoff backoff(30s);
+  const TimePoint now{};
+  std::mt19937_64 random(1);
+  for (size_t i = 0; i < 2 * PeerBackoff::max_entries; ++i) {
+    std::array<uint8_t, 20> bytes{};
+    for (auto& byte : bytes) byte = static_cast<uint8_t>(random());
+    backoff.refused(PeerId(bytes), now);
+  }
+  CHECK(backoff.list(now).size() <= PeerBackoff::max_entries);
+}
+
+TEST_CASE("remarks: one a minute and host, of so many hosts") {
+  Seldom remarks;
+  const TimePoint now{};
+  CHECK(remarks.allows("a", now));
+  CHECK_FALSE(remarks.allows("a", now + 59s));
+  CHECK(remarks.allows("a", now + 60s));
+  for (size_t i = 1; i < Seldom::max_hosts; ++i) CHECK(remarks.allows(std::to_string(i), now + 60s));
+  CHECK_FALSE(remarks.allows("b", now + 60s));
+  CHECK(remarks.allows("b", now + 120s));
+}
+
+TEST_CASE("meter: bytes a second, smoothed") {
+  Meter meter;
+  const TimePoint now = TimePoint{} + 1h;
+  meter.look(500, now);
+  CHECK(meter.rate() == Approx(0));
+  meter.look(1500, now + 1s);
+  CHECK(meter.rate() == Approx(1000));
+  meter.look(1500, now + 2s);
+  CHECK(meter.rate() == Approx(500));
+}
+
+TEST_CASE("picker: rarity of what is missing, and any piece where rare ones are not preferred") {
+  PiecePicker picker{Bitfield(4)};
+  Bitfield one(4);
+  one.set(1);
+  picker.add_peer(one);
+  picker.add_peer(Bitfield(4, true));
+  CHECK(picker.rarity() == std::vector<uint32_t>{0, 3, 1});
+  picker.mark_have(0);
+  CHECK(picker.rarity() == std::vector<uint32_t>{0, 2, 1});
+  std::set<PieceIndex> rare;
+  std::set<PieceIndex> any;
+  for (uint64_t draw = 0; draw < 200; ++draw) rare.insert(*picker.pick(Bitfield(4, true), draw));
+  picker.prefer_rare(false);
+  for (uint64_t draw = 0; draw < 200; ++draw) any.insert(*picker.pick(Bitfield(4, true), draw));
+  CHECK(rare == std::set<PieceIndex>{2, 3});
+  CHECK(any == std::set<PieceIndex>{1, 2, 3});
 }
 
 TEST_CASE("budget: what may be outstanding follows the rate, and a few requests always may") {

@@ -6,10 +6,11 @@
 namespace krakend::registry {
 namespace {
 
-std::string base(http::Headers headers, std::string peer = "10.0.0.7") {
+std::string base(http::Headers headers, std::string peer = "10.0.0.7", bool secured = false) {
   http::Request request;
   request.headers = std::move(headers);
   request.peer = io::Address{std::move(peer), 4711};
+  request.secured = secured;
   return PublicUrl({*io::AddressRange::parse("10.0.0.0/8")}).base(request);
 }
 
@@ -19,6 +20,7 @@ TEST_CASE("the URL that the client of a reverse proxy sees") {
   CHECK(base({{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "r.example"}}) == "https://r.example");
   CHECK(base({{"X-Forwarded-Proto", "https"}, {"Host", "r.example:8443"}}) == "https://r.example:8443");
   CHECK(base({{"X-Forwarded-Host", "r.example"}}) == "http://r.example");
+  CHECK(base({{"X-Forwarded-Host", "r.example"}}, "10.0.0.7", true) == "https://r.example");
   CHECK(base({{"X-Forwarded-Prefix", "/hub/"}}) == "/hub");
   CHECK(base({{"X-Forwarded-Proto", "HTTPS, http"},
               {"X-Forwarded-Host", "r.example, inner"},

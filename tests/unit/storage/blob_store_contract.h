@@ -25,6 +25,7 @@ struct StoreStage {
   SeededRandom random{1};
   std::string dir = world.directory();
   bool keep_owned_uploads = true;
+  std::string boot_id = {};
   std::unique_ptr<BlobStore> store = make();
 
   std::unique_ptr<BlobStore> make() {
@@ -32,7 +33,8 @@ struct StoreStage {
                                             storage::StoreOptions{.cache_dir = dir + "/cache",
                                                                   .download_dir = dir + "/download",
                                                                   .upload_dir = dir + "/upload",
-                                                                  .keep_owned_uploads = keep_owned_uploads},
+                                                                  .keep_owned_uploads = keep_owned_uploads,
+                                                                  .boot_id = boot_id},
                                             Logger());
     const auto opened = made->open_directories();
     INFO((opened ? std::string() : opened.error().message));
@@ -205,6 +207,7 @@ void partial_contract() {
   SECTION("pieces found wrong are forgotten, also after a restart") {
     {
       auto partial = *run(f.loop, f.store->open_partial(info));
+      REQUIRE(partial->file()->write_at(0, as_bytes(data)));
       REQUIRE(run(f.loop, partial->mark(0)));
       REQUIRE(run(f.loop, partial->mark(1)));
       REQUIRE(run(f.loop, partial->unmark({0})));
@@ -221,6 +224,34 @@ void partial_contract() {
     CHECK(run(f.loop, f.store->partial_metainfo(digest)).error().code == Errc::not_found);
     CHECK(run(f.loop, f.store->open(digest)).error().code == Errc::not_found);
   }
+}
+
+/// Claims of another run of the machine are checked, those of this one are believed.
+template <class World>
+void boot_contract() {
+  StoreStage<World> f;
+  const std::string data = "hello kraken";
+  const auto digest = Digest::of(data);
+  const auto info = *MetaInfo::make(digest, 12, 5, {907060870, 439875091, 4082745666});
+  f.boot_id = "one";
+  f.store = f.make();
+  {
+    auto partial = *run(f.loop, f.store->open_partial(info));
+    REQUIRE(partial->file()->write_at(0, as_bytes(data)));
+    for (PieceIndex index = 0; index < 3; ++index) REQUIRE(run(f.loop, partial->mark(index)));
+    REQUIRE(partial->file()->write_at(5, as_bytes("#")));
+  }
+  f.store = f.make();
+  CHECK((*run(f.loop, f.store->open_partial(info)))->have().count() == 3);
+  f.boot_id = "two";
+  f.store = f.make();
+  {
+    auto partial = *run(f.loop, f.store->open_partial(info));
+    CHECK(partial->have().count() == 2);
+    CHECK_FALSE(partial->have().test(1));
+  }
+  f.store = f.make();
+  CHECK((*run(f.loop, f.store->open_partial(info)))->have().count() == 2);
 }
 
 }  // namespace krakend::test

@@ -34,6 +34,7 @@ TEST_CASE("blob store on a file system: removal") {
 }
 TEST_CASE("blob store on a file system: partial blobs") {
   partial_contract<PosixWorld>();
+  boot_contract<PosixWorld>();
 }
 TEST_CASE("blob store in memory: uploads") {
   upload_contract<MemoryWorld>();
@@ -46,6 +47,7 @@ TEST_CASE("blob store in memory: removal") {
 }
 TEST_CASE("blob store in memory: partial blobs") {
   partial_contract<MemoryWorld>();
+  boot_contract<MemoryWorld>();
 }
 
 using Stage = StoreStage<MemoryWorld>;

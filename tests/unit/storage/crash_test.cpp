@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <set>
 
+#include "krakend/core/hash.h"
+#include "krakend/core/units.h"
 #include "support/memory_disk.h"
 #include "unit/storage/blob_store_contract.h"
 
@@ -101,6 +104,92 @@ class Life {
   std::set<Digest> flagged_;
 };
 
+/// A download whose machine loses its power again and again.
+class Download {
+ public:
+  explicit Download(uint64_t seed) : random_(seed) { boot(); }
+
+  void run_until_power_fails() {
+    stage_.world.memory.break_after(random_.below(40));
+    if (const auto partial = open()) {
+      for (int i = 0; i < 12; ++i) step(*partial);
+    }
+    stage_.world.memory.lose_power(random_);
+    boot();
+  }
+
+  /// Whatever is claimed is in the file; returns how much that is.
+  uint32_t check() {
+    const auto partial = open();
+    REQUIRE(partial);
+    for (PieceIndex index = 0; index < info_.piece_count(); ++index) {
+      if (!partial->have().test(index)) continue;
+      std::string piece(info_.piece_size(index), '\0');
+      REQUIRE(partial->file()->read_at(info_.piece_offset(index),
+                                       std::as_writable_bytes(std::span<char>(piece))));
+      CHECK(piece == text_.substr(info_.piece_offset(index), piece.size()));
+    }
+    return partial->have().count();
+  }
+
+ private:
+  void boot() {
+    stage_.boot_id = std::to_string(++boots_);
+    stage_.store = stage_.make();
+  }
+
+  storage::PartialBlobPtr open() {
+    auto partial = run(stage_.loop, stage_.store->open_partial(info_));
+    return partial ? *partial : nullptr;
+  }
+
+  void step(storage::PartialBlob& partial) {
+    const auto index = static_cast<PieceIndex>(random_.below(info_.piece_count()));
+    switch (random_.below(8)) {
+      case 0:
+        (void)run(stage_.loop, partial.unmark({index}));
+        break;
+      case 1:
+        (void)partial.file()->sync();
+        break;
+      default:
+        const auto piece = text_.substr(info_.piece_offset(index), info_.piece_size(index));
+        if (!partial.file()->write_at(info_.piece_offset(index), as_bytes(piece))) return;
+        (void)run(stage_.loop, partial.mark(index));
+    }
+  }
+
+  static MetaInfo cut(const std::string& text) {
+    std::vector<uint32_t> sums;
+    for (size_t at = 0; at < text.size(); at += piece_length)
+      sums.push_back(crc32(0, as_bytes(text).subspan(at, std::min(piece_length, text.size() - at))));
+    return *MetaInfo::make(Digest::of(text), text.size(), piece_length, std::move(sums));
+  }
+
+  static constexpr size_t piece_length = 5;
+  StoreStage<PowerWorld> stage_;
+  SeededRandom random_;
+  unsigned boots_ = 0;
+  const std::string text_ = "what is claimed is on the disk";
+  const MetaInfo info_ = cut(text_);
+};
+
+TEST_CASE("partial blob: what its bitmap claims after a power loss is on the disk") {
+  const char* given = std::getenv("KRAKEND_SEED");
+  const uint64_t first = given == nullptr ? 1 : std::strtoull(given, nullptr, 10);
+  const uint64_t runs = given == nullptr ? 1000 : 1;
+  uint64_t kept = 0;
+  for (uint64_t seed = first; seed < first + runs; ++seed) {
+    INFO("KRAKEND_SEED=" << seed);
+    Download download(seed);
+    for (int crash = 0; crash < 3; ++crash) {
+      download.run_until_power_fails();
+      kept += download.check();
+    }
+  }
+  CHECK(kept > runs / 10);  // resuming is of use
+}
+
 TEST_CASE("blob store: nothing acknowledged is lost when the power fails, whatever was under way") {
   const char* given = std::getenv("KRAKEND_SEED");
   const uint64_t first = given == nullptr ? 1 : std::strtoull(given, nullptr, 10);
@@ -112,6 +201,22 @@ TEST_CASE("blob store: nothing acknowledged is lost when the power fails, whatev
       life.run_until_power_fails();
       life.check();
     }
+  }
+}
+
+TEST_CASE("blob store: the directories above a large blob survive with it") {
+  const std::string text(5 * MiB, 'x');
+  const Digest digest = Digest::of(text);
+  for (uint64_t seed = 1; seed <= 16; ++seed) {
+    INFO("seed " << seed);
+    SeededRandom random(seed);
+    StoreStage<PowerWorld> stage;
+    auto upload = *run(stage.loop, stage.store->create_upload());
+    REQUIRE(upload->writer(0)->write(as_bytes(text)));
+    REQUIRE(run(stage.loop, upload->commit(digest, 1 * MiB, true)));
+    stage.world.memory.lose_power(random);
+    stage.store = stage.make();
+    CHECK(run(stage.loop, stage.store->open(digest)));
   }
 }
 

@@ -123,6 +123,23 @@ TEST_CASE("beyond the number of blobs that a store may have the least recently u
   CHECK(s.has(c));
 }
 
+TEST_CASE("beyond the bytes that the store may have the least recently used go") {
+  Stage s;
+  s.options.disabled = true;  // ages do not count, the budget does
+  const Digest a = s.blob("a", 1h, 50h);
+  const Digest b = s.blob("b", 3h, 50h);
+  const Digest c = s.blob("c", 2h, 50h);
+  auto unlimited = s.evictor();
+  const auto all = run(s.loop, unlimited.sweep());
+  REQUIRE(all->evicted == 0);
+  s.options.bytes_max = all->bytes - 1;
+  auto evictor = s.evictor();
+  CHECK(run(s.loop, evictor.sweep())->evicted == 1);
+  CHECK(s.has(a));
+  CHECK_FALSE(s.has(b));
+  CHECK(s.has(c));
+}
+
 TEST_CASE("a partial blob that nobody goes on with goes; one that is being downloaded stays") {
   Stage s;
   const auto info = *MetaInfo::make(Digest::of("partial"), 7, 7, {1});

@@ -1,0 +1,232 @@
+#include "sim/headline.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "krakend/cluster/hosts.h"
+#include "krakend/io/system.h"
+#include "sim/workload.h"
+
+namespace krakend::sim {
+namespace {
+
+constexpr std::string_view plain = "tls: {server: {disabled: true}, client: {disabled: true}}\n";
+constexpr uint16_t registry_port = 16000;
+constexpr const char* repository = "image";
+
+/// The reference's constants (contract p2p §7–§9).
+constexpr std::string_view upstream_scheduler =
+    "scheduler: {super_seeding: false, connstate: {max_open_conn: 10, blacklist_duration: 30s}, "
+    "dispatch: {pipeline_limit: 3, origin_pipeline_limit: 5}}\n";
+
+class Headline {
+ public:
+  explicit Headline(const HeadlineOptions& options)
+      : options_(options), cluster_({options.seed, options.network, 50us, false, options.log_path}) {}
+
+  bool run() {
+    const double began = seconds_of_processor();
+    build();
+    start();
+    pull_all();
+    report(seconds_of_processor() - began);
+    return good();
+  }
+
+ private:
+  static double seconds_of_processor() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+  }
+
+  HostOptions host(unsigned net, unsigned number) const {
+    constexpr unsigned per_net = 250;
+    return {fmt::format("10.{}.{}.{}", net, number / per_net, number % per_net + 1), 0, options_.rate,
+            options_.rate};
+  }
+  void add(std::string name, HostOptions at, std::string role, std::string yaml) {
+    std::vector<std::string> args{"--role=" + role};
+    if (role == "origin" || role == "agent") args.push_back("--peer-ip=" + at.ip);
+    cluster_.add({std::move(name), std::move(at), {}, std::move(args), std::string(plain) + yaml});
+  }
+
+  void build() {
+    for (unsigned i = 0; i < options_.layers; ++i)
+      blobs_.emplace_back(options_.seed * 1000 + i, options_.image / options_.layers);
+    std::vector<std::string> origins;
+    std::vector<std::string> trackers;
+    for (unsigned i = 0; i < options_.origins; ++i) origins.push_back(host(1, i).ip + ":15002");
+    for (unsigned i = 0; i < options_.trackers; ++i) trackers.push_back(host(2, i).ip + ":15003");
+    const std::string scheduler = options_.upstream ? std::string(upstream_scheduler) : "";
+    for (unsigned i = 0; i < options_.origins; ++i) {
+      add(fmt::format("origin{}", i), host(1, i), "origin",
+          fmt::format("cluster: {}\nmetainfogen: {{piece_lengths: {{0: {}B}}}}\n{}", static_list(origins),
+                      options_.piece_length, scheduler));
+    }
+    const std::string to_origins = fmt::format("origin: {{hosts: {}}}\n", static_list(origins));
+    for (unsigned i = 0; i < options_.trackers; ++i) {
+      add(fmt::format("tracker{}", i), host(2, i), "tracker",
+          to_origins + "trackerserver: {announce_limit: 50, announce_interval: 3s}\n");
+    }
+    add("index", host(3, 0), "build-index", to_origins);
+    first_agent_ = cluster_.nodes().size();
+    for (unsigned i = 0; i < options_.hosts; ++i) {
+      add(fmt::format("agent{}", i), host(4, i), "agent",
+          fmt::format("tracker: {{hosts: {}}}\nbuild_index: {{hosts: {}}}\n{}", static_list(trackers),
+                      static_list({host(3, 0).ip + ":15004"}), scheduler));
+    }
+    const cluster::HashRing ring(cluster::Hosts(origins), 3, [](const std::string&) { return true; });
+    for (const SimBlob& blob : blobs_) {
+      const auto owners = ring.locations(blob.digest);
+      for (unsigned i = 0; i < options_.origins; ++i) {
+        if (std::find(owners.begin(), owners.end(), origins[i]) != owners.end())
+          plant(cluster_, *cluster_.nodes()[i], blob, options_.piece_length);
+      }
+    }
+  }
+
+  void start() {
+    constexpr Duration patience = 60s;
+    if (!cluster_.start_all(patience)) throw std::runtime_error("a node does not start");
+    cluster_.run_for(5s);
+    for (size_t i = 0; i < first_agent_; ++i)
+      sent_before_.push_back(cluster_.network().counters(cluster_.nodes()[i]->id()).sent);
+  }
+
+  Task<> pull_image(Node& node, size_t number, Duration delay) {
+    auto& client = *clients_[number];
+    co_await cluster_.clock().sleep(delay);
+    for (unsigned i = 0; i < options_.layers; ++i)
+      cluster_.tasks().spawn(pull_layer(client, node, blobs_[i], pulls_[number * options_.layers + i]),
+                             "pull");
+  }
+  Task<> pull_layer(http::Client& client, Node& node, const SimBlob& blob, Pull& out) {
+    const io::Address registry{node.ip(), registry_port};
+    const std::string repo = repository;
+    co_await pull(cluster_, client, registry, repo, blob, out);
+    ++ended_;
+  }
+
+  void pull_all() {
+    pulls_.resize(size_t{options_.hosts} * options_.layers);
+    for (size_t i = 0; i < options_.hosts; ++i) {
+      Node& node = *cluster_.nodes()[first_agent_ + i];
+      clients_.push_back(cluster_.make_client(node.id()));
+      const auto delay = Duration{
+          static_cast<int64_t>(cluster_.random().unit() * static_cast<double>(options_.arrival.count()))};
+      cluster_.tasks().spawn(pull_image(node, i, delay), "client");
+    }
+    began_ = cluster_.time().now();
+    TimePoint next = began_;
+    (void)cluster_.run_until(
+        [&] {
+          if (cluster_.time().now() >= next) {
+            tell_progress();
+            next += 1s;
+          }
+          return ended_ == pulls_.size();
+        },
+        options_.limit);
+  }
+
+  /// How busy the lines out of agents and origins were in the last second.
+  void tell_progress() {
+    uint64_t agents = 0;
+    uint64_t origins = 0;
+    for (size_t i = 0; i < cluster_.nodes().size(); ++i)
+      (i < options_.origins ? origins : agents) +=
+          cluster_.network().counters(cluster_.nodes()[i]->id()).sent;
+    const auto share = [this](uint64_t bytes, size_t hosts) {
+      return static_cast<double>(bytes) / static_cast<double>(hosts) / static_cast<double>(options_.rate);
+    };
+    fmt::print(stderr, "  {:5.1f} s: {} of {} downloads; agents send {:.2f} of their rate, origins {:.2f}\n",
+               to_seconds(cluster_.time().now() - began_), ended_, pulls_.size(),
+               share(agents - agents_sent_, options_.hosts),
+               share(origins - origins_sent_, options_.origins));
+    agents_sent_ = agents;
+    origins_sent_ = origins;
+  }
+
+  bool good() const {
+    return std::all_of(pulls_.begin(), pulls_.end(), [](const Pull& one) { return one.good(); });
+  }
+
+  static std::string line(std::vector<double> values) {
+    if (values.empty()) return "none";
+    std::sort(values.begin(), values.end());
+    const auto at = [&](double share) {
+      return values[std::min(values.size() - 1,
+                             static_cast<size_t>(share * static_cast<double>(values.size())))];
+    };
+    return fmt::format("p50 {:.2f}  p90 {:.2f}  p99 {:.2f}  p99.9 {:.2f}  max {:.2f}", at(0.5), at(0.9),
+                       at(0.99), at(0.999), values.back());
+  }
+
+  void report(double processor) {
+    std::vector<double> downloads;
+    std::vector<double> first;
+    std::vector<double> images;
+    for (size_t i = 0; i < pulls_.size(); ++i) {
+      const Pull& one = pulls_[i];
+      if (!one.good()) {
+        fmt::print("download {} failed: {}\n", i, one.wrong.value_or(one.failure.value_or("not ended")));
+        continue;
+      }
+      downloads.push_back(one.seconds());
+      first.push_back(to_seconds(*one.first_byte - one.asked));
+      if (i % options_.layers == 0) images.push_back(0);
+      images.back() = std::max(images.back(), one.seconds());
+    }
+    uint64_t egress = 0;
+    for (unsigned i = 0; i < options_.origins; ++i)
+      egress += cluster_.network().counters(cluster_.nodes()[i]->id()).sent - sent_before_[i];
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    fmt::print("policy {}, {} hosts, {} bytes in {} layers, pieces of {}, seed {}\n",
+               options_.upstream ? "upstream's constants" : "shipped", options_.hosts, options_.image,
+               options_.layers, options_.piece_length, options_.seed);
+    fmt::print("downloads   {}\n", line(downloads));
+    fmt::print("images      {}\n", line(images));
+    fmt::print("first byte  {}\n", line(first));
+    fmt::print("bound       {:.2f} s\n",
+               static_cast<double>(options_.image) / static_cast<double>(options_.rate));
+    fmt::print("origins     {:.3f} copies sent by all, {:.3f} per origin\n",
+               static_cast<double>(egress) / static_cast<double>(options_.image),
+               static_cast<double>(egress) / static_cast<double>(options_.image) / options_.origins);
+    fmt::print("simulator   {:.1f} s of processor, {} MiB, {} events\n", processor, usage.ru_maxrss / 1024,
+               cluster_.time().events());
+    fmt::print("trace       {:016x}\n", cluster_.trace().hash());
+    if (options_.results.empty()) return;
+    std::ofstream out(options_.results);
+    for (const double value : downloads) out << fmt::format("{:.4f}\n", value);
+  }
+
+  const HeadlineOptions options_;
+  Cluster cluster_;
+  std::vector<SimBlob> blobs_;
+  size_t first_agent_ = 0;
+  std::vector<uint64_t> sent_before_;
+  std::vector<std::unique_ptr<http::Client>> clients_;
+  std::vector<Pull> pulls_;
+  size_t ended_ = 0;
+  TimePoint began_{};
+  uint64_t agents_sent_ = 0;
+  uint64_t origins_sent_ = 0;
+};
+
+}  // namespace
+
+bool run_headline(const HeadlineOptions& options) {
+  fmt::print("krakend-sim --scenario=headline --seed={} --hosts={}{}\n", options.seed, options.hosts,
+             options.upstream ? " --upstream" : "");
+  std::fflush(stdout);
+  return Headline(options).run();
+}
+
+}  // namespace krakend::sim

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+
+#include "sim/cluster.h"
+
+namespace krakend::sim {
+
+/// Coarser than the default: two chunks fill a window, a chunk takes 1.7 ms at 300 MB/s.
+inline NetworkOptions headline_network() {
+  NetworkOptions network;
+  network.chunk = 512 * KiB;
+  network.window = 1 * MiB;
+  return network;
+}
+
+/// Many hosts pull one image at the same moment.
+struct HeadlineOptions {
+  uint64_t seed = 1;
+  unsigned hosts = 100;
+  uint64_t image = 3'000'000'000;  ///< bytes
+  unsigned layers = 2;
+  uint64_t piece_length = 4 * MiB;
+  uint64_t rate = 300'000'000;  ///< of each host in each direction, bytes a second
+  unsigned trackers = 5;
+  unsigned origins = 5;
+  Duration arrival = 1s;  ///< the clients come within this time
+  bool upstream = false;  ///< the reference's constants instead of the shipped ones, as far as YAML has them
+  Duration limit = 300s;  ///< of virtual time
+  NetworkOptions network = headline_network();
+  std::string results;  ///< a file for the seconds of each download; empty: none
+  std::string log_path;
+};
+
+/// Runs it and prints what came of it; false when a download failed or was wrong.
+bool run_headline(const HeadlineOptions& options);
+
+}  // namespace krakend::sim

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "sim/network.h"
+
+namespace krakend::sim {
+
+/// One direction of a connection.
+struct Network::Pipe {
+  Pipe(io::Loop& loop, Link& l, int s, HostId sender, HostId receiver)
+      : link(l), side(s), from(sender), to(receiver), readable(loop), writable(loop) {}
+  Link& link;
+  const int side;  ///< of the link's ends, the one that sends
+  const HostId from;
+  const HostId to;
+
+  std::deque<test::Slice> queue;  ///< accepted, not sent
+  uint64_t queued = 0;
+  std::deque<test::Slice> wire;  ///< sent, not delivered
+  std::deque<uint64_t> chunks;   ///< sizes of what is on the wire; 0: the end
+  size_t across = 0;             ///< of those, in the receiver's line
+  std::deque<test::Slice> inbox;
+  uint64_t inbox_bytes = 0;
+  uint64_t unread = 0;  ///< sent and not read
+
+  bool in_line = false;
+  bool end_wanted = false;
+  bool end_sent = false;
+  bool end_arrived = false;
+  bool closed = false;  ///< the reader is gone, and the writer knows
+  bool stalled = false;
+  TimePoint last_arrival{};
+  TimePoint last_delivery{};
+  io::Condition readable;
+  io::Condition writable;
+};
+
+struct Network::Link {
+  Link(io::Loop& loop, uint64_t number, HostId opener, HostId acceptor)
+      : id(number), pipes{Pipe(loop, *this, 0, opener, acceptor), Pipe(loop, *this, 1, acceptor, opener)} {}
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  const uint64_t id;
+  std::array<Pipe, 2> pipes;
+  std::array<io::Address, 2> address;
+  struct End {
+    bool shut = false;      ///< by its owner, or it died
+    bool vanished = false;  ///< it died without a word
+    bool broken = false;    ///< the other side has reset the connection
+    bool held = false;      ///< a stream object refers to it
+  };
+  std::array<End, 2> ends;
+  unsigned pending = 0;  ///< events that refer to this link
+};
+
+struct Network::Port {
+  Port(io::Loop& loop, io::Address a) : local(std::move(a)), arrived(loop) {}
+  io::Address local;
+  std::deque<io::StreamPtr> waiting;
+  io::Condition arrived;
+  bool closed = false;
+};
+
+class SimStream final : public io::Stream, public std::enable_shared_from_this<SimStream> {
+ public:
+  SimStream(Network& network, Network::Link& link, int side);
+  ~SimStream() override;
+  SimStream(const SimStream&) = delete;
+  SimStream& operator=(const SimStream&) = delete;
+
+  Task<Result<size_t>> read_some(std::span<std::byte> out) override;
+  Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
+  Task<Result<uint64_t>> receive(io::ByteSink& sink, uint64_t max) override;
+  Task<Result<uint32_t>> receive_file(io::FilePtr file, uint64_t offset, uint64_t length,
+                                      io::ByteSink* tap) override;
+  Task<Result<void>> send_file(io::FilePtr file, uint64_t offset, uint64_t length) override;
+  void shutdown() noexcept override;
+  uint64_t bytes_received() const override {
+    return received_ + link_.pipes[static_cast<size_t>(1 - side_)].inbox_bytes;
+  }
+  uint64_t bytes_sent() const override { return sent_; }
+  const io::Address& peer() const override { return peer_; }
+  const io::Address& local() const override { return local_; }
+
+ private:
+  Network::Link::End& end() { return link_.ends[static_cast<size_t>(side_)]; }
+  Network::Pipe& out() { return link_.pipes[static_cast<size_t>(side_)]; }
+  Network::Pipe& in() { return link_.pipes[static_cast<size_t>(1 - side_)]; }
+  /// Until there is something to read, or the end. True: bytes are there.
+  Task<Result<bool>> wait_readable();
+  /// Until something may be written; how much.
+  Task<Result<uint64_t>> wait_writable();
+  test::Slice take(uint64_t max);
+  tl::unexpected<Error> shut_error(const char* what) const;
+
+  Network& network_;
+  Network::Link& link_;
+  const int side_;
+  const io::Address peer_;
+  const io::Address local_;
+  uint64_t received_ = 0;
+  uint64_t sent_ = 0;
+};
+
+}  // namespace krakend::sim
