@@ -32,7 +32,7 @@ class Backlog {
   /// Over which the present rate is smoothed.
   static constexpr Duration smoothing = 100ms;
   /// Of the capacity; less is a link that has room.
-  static constexpr double well_used = 0.8;
+  static constexpr double well_used = 0.7;
   /// A window in which there was always something to send, and less was sent, is believed this much.
   static constexpr double kept_when_slower = 0.9;
 

@@ -52,7 +52,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr size_t max_counted = 1024;
   static constexpr Duration helpless_after = 3s;
   /// Pieces; a peer that tells that it has more than these to send is not asked.
-  static constexpr uint64_t longest_queue = 4;
+  static constexpr uint64_t longest_queue = 10;
   /// A download that takes longer has an origin among its sources; so long between two that are opened.
   static constexpr Duration origin_patience = 2s;
   /// With nobody to ask at all it fails after this; options.no_peer_timeout holds while somebody is named.

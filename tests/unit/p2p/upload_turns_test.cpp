@@ -20,9 +20,18 @@ struct Line {
   UploadTurns turns{clock, backlog};
   io::Condition wake{loop};
   TimePoint start = clock.now();
+  /// All transfers that may go on at a time, but two.
+  std::vector<UploadTurns::Turn> others = take(UploadTurns::at_a_time - 2);
+
+  std::vector<UploadTurns::Turn> take(size_t count) {
+    std::vector<UploadTurns::Turn> turns_taken;
+    UploadTurns::Place place(turns, start - 1s, wake);
+    while (turns_taken.size() < count) turns_taken.push_back(std::move(*place.take()));
+    return turns_taken;
+  }
 };
 
-TEST_CASE("upload turns: two at a time, the oldest request first") {
+TEST_CASE("upload turns: a few at a time, the oldest request first") {
   Line line;
   UploadTurns::Place third(line.turns, line.start + 3ms, line.wake);
   UploadTurns::Place second(line.turns, line.start + 2ms, line.wake);
@@ -64,6 +73,7 @@ TEST_CASE("upload turns: more at a time while the receivers leave much of the li
     }
   };
   send(100, 1 * MiB);  // that is what the link can do
+  line.others = line.take(UploadTurns::at_a_time - 2);
   UploadTurns::Place place(line.turns, now, line.wake);
   const auto one = place.take();
   const auto two = place.take();
@@ -73,7 +83,7 @@ TEST_CASE("upload turns: more at a time while the receivers leave much of the li
   CHECK(place.take());
   std::vector<UploadTurns::Turn> more;
   while (auto turn = place.take()) more.push_back(std::move(*turn));
-  CHECK(more.size() == UploadTurns::at_most - 2);
+  CHECK(more.size() == UploadTurns::at_most - UploadTurns::at_a_time);
 }
 
 TEST_CASE("upload turns: whoever is next is woken, by the end of a transfer or of a place before it") {
