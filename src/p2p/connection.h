@@ -80,6 +80,7 @@ class Connection {
   uint64_t received = 0;   ///< bytes of good pieces from this peer
   uint64_t sent = 0;       ///< bytes of pieces to this peer
   bool snubbed = false;    ///< went silent with requests open: gets no new ones until it delivers
+  bool retiring = false;   ///< too old: gets no new requests, and goes when those it has are answered
   bool receiving = false;  ///< the bytes of a wanted piece are arriving
   PieceIndex receiving_piece = 0;
   TimePoint receiving_since;

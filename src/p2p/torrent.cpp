@@ -291,8 +291,10 @@ void Torrent::close_old_connections(TimePoint now) {
   for (const auto& [id, connection] : peers_) {
     const bool busy = requests_.outstanding(id) > 0;
     const bool idle = !busy && now - connection->last_useful > options.conn_tti;
-    const bool old = !connection->receiving && now - connection->since > options.conn_ttl;
-    if (idle || old) connection->close();
+    const bool old = now - connection->since > options.conn_ttl;
+    // What was asked for still comes.
+    connection->retiring = connection->retiring || old;
+    if (idle || (old && !busy && !connection->receiving)) connection->close();
   }
 }
 

@@ -33,8 +33,9 @@ Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connectio
       handled = co_await self->handle(connection, std::move(*message));
     else
       handled = propagate(message);
-    if (handled) continue;
-    self->on_read_failure(*connection, handled.error());
+    const bool over = connection->retiring && self->requests_.outstanding(connection->id()) == 0;
+    if (handled && !over) continue;
+    if (!handled) self->on_read_failure(*connection, handled.error());
     break;
   }
   self->drop_connection(connection);
