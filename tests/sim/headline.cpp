@@ -20,7 +20,7 @@ constexpr const char* repository = "image";
 
 /// The reference's constants (contract p2p §7–§9).
 constexpr std::string_view upstream_scheduler =
-    "scheduler: {super_seeding: false, connstate: {max_open_conn: 10, blacklist_duration: 30s}, "
+    "scheduler: {super_seeding: false, extension: false, connstate: {max_open_conn: 10, blacklist_duration: 30s}, "
     "dispatch: {pipeline_limit: 3, origin_pipeline_limit: 5}}\n";
 
 class Headline {
