@@ -50,7 +50,8 @@ void OverloadWatch::look(Duration late, uint64_t memory) {
   lag_.set(to_seconds(late));
   memory_.set(static_cast<double>(memory));
   if (memory_max_ > 0) full_ = memory * 100 > memory_max_ * (full_ ? memory_low : memory_high);
-  const bool now = full_ || late > latest;
+  late_ = late > latest ? late_ + 1 : 0;
+  const bool now = full_ || late_ >= late_looks;
   if (now != overloaded_) {
     overloaded_ = now;
     services_.overload(now);

@@ -18,6 +18,8 @@ class OverloadWatch {
   static constexpr Duration interval = 250ms;
   /// The loop is this late: whoever asks waits as long.
   static constexpr Duration latest = 1s;
+  /// Looks in a row at which it is: a host that has stood still once is not overloaded.
+  static constexpr unsigned late_looks = 2;
   /// Percent of memory_max, and below which it is over.
   static constexpr uint64_t memory_high = 90;
   static constexpr uint64_t memory_low = 80;
@@ -50,6 +52,7 @@ class OverloadWatch {
   static constexpr size_t leftovers = 16 * MiB;
   size_t kept_ = 0;  ///< bytes that stayed with the allocator the last time
   bool full_ = false;
+  unsigned late_ = 0;  ///< looks in a row
   bool overloaded_ = false;
 };
 
