@@ -141,3 +141,62 @@ def shaped_swarm(bench):
     bench.line("requests made again", rig.spread(retries, "{:.0f}"))
     bench.line("TCP segments sent again", rig.spread(losses, "{:.0f}"))
     bench.line("TCP time-outs", rig.spread(timeouts, "{:.0f}"))
+
+
+def disturbed_swarm(bench):
+    """16 agents, one of them at a tenth of MBIT=… (200), two killed half-way: the slowest of the others beside undisturbed ones."""
+    size, count = bench.args.size * rig.MIB, 16
+    bound = size * 8 / (MBIT * 1e6)
+    undisturbed, disturbed, ratios, peaks = [], [], [], []
+    with Hosts(count + 1) as hosts, contextlib.ExitStack() as stack:
+        swarm = Swarm(hosts, stack.enter_context(tempfile.TemporaryDirectory(prefix="krakend-swarm-")), size)
+        stack.callback(swarm.herd.stop)
+        for _ in range(bench.args.runs):
+            for disturb, times in ((False, undisturbed), (True, disturbed)):
+                hosts.shape(count, MBIT / 10 if disturb else MBIT)
+                agents = {index: swarm.agent(index) for index in range(1, count + 1)}
+                clients = {index: swarm.pull(index) for index in agents}
+                gone = {count} if disturb else set()
+                if disturb:
+                    time.sleep(bound / 2)  # half-way by the clock of the links
+                    for index in (1, 2):
+                        agents.pop(index).kill()
+                        clients.pop(index).wait()
+                times.append(max(float(clients[index].communicate()[0]) for index in clients if index not in gone))
+                for index in gone:  # it would take ten times as long
+                    clients[index].kill()
+                    clients[index].wait()
+                for agent in agents.values():
+                    peaks.append(rig.memory_mib(agent.process.pid, "VmHWM"))
+                    agent.stop()
+            ratios.append(disturbed[-1] / undisturbed[-1])
+    bench.line("undisturbed: last agent / (size / rate)", rig.spread([t / bound for t in undisturbed]))
+    bench.line("disturbed: last of the 13 others / (size / rate)", rig.spread([t / bound for t in disturbed]))
+    bench.line("disturbed / undisturbed", rig.spread(ratios), "≤ 1.2")
+    bench.line("peak memory of an agent, MiB", f"{max(peaks):.1f}", "≤ 64")
+
+
+def many_torrents(bench):
+    """200 blobs of BLOB=… (4) MiB at once on one cold agent."""
+    count, size = 200, int(os.environ.get("BLOB", 4)) * rig.MIB
+    walls, slowest, peaks, herd_peaks = [], [], [], []
+    for _ in range(bench.args.runs):
+        digests = [cluster.push_blob(bench.herd, os.urandom(size), "bench/blob") for _ in range(count)]
+        agent = bench.new_agent()
+        host, port = agent.ports["agent registry"]
+        with rig.Usage(agent.process.pid, bench.herd.process.pid) as usage:
+            config = "".join(f'url = "http://{host}:{port}/v2/bench/blob/blobs/{digest}"\noutput = "{os.devnull}"\n'
+                             for digest in digests)
+            done = subprocess.run(["curl", "-sSf", "--parallel", "--parallel-immediate", "--parallel-max", str(count),
+                                   "-w", "%{time_total}\n", "-K", "-"], input=config, capture_output=True, text=True,
+                                  check=True)
+        times = sorted(map(float, done.stdout.split()))
+        walls.append(usage.wall)
+        slowest.append(times[-1] / times[len(times) // 2])
+        peaks.append(usage.peaks[0])
+        herd_peaks.append(usage.peaks[1])
+        bench.retire([agent])
+    bench.line("MiB/s over all", rig.spread([count * size / rig.MIB / wall for wall in walls], "{:.0f}"))
+    bench.line("slowest download / median one", rig.spread(slowest))
+    bench.line("peak memory of the agent, MiB", f"{max(peaks):.1f}", "≤ 64")
+    bench.line("peak memory of the herd, MiB", f"{max(herd_peaks):.1f}", "≤ 96")
