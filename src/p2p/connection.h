@@ -58,6 +58,8 @@ class Connection {
   /// Ends both tasks soon. Idempotent.
   void close();
   bool closed() const { return closed_; }
+  /// Whether new requests may go there.
+  bool askable() const { return !closed_ && !snubbed && !retiring; }
 
   struct Payload {
     io::FilePtr file;

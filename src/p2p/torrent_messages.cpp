@@ -5,23 +5,6 @@
 #include "p2p/torrent.h"
 
 namespace krakend::p2p {
-namespace {
-
-/// The sum of a piece that arrives in portions.
-class Summing final : public io::ByteSink {
- public:
-  explicit Summing(io::ByteSink* next) : next_(next) {}
-  Result<void> write(std::span<const std::byte> data) override {
-    sum = crc32(sum, data);
-    return next_ == nullptr ? Result<void>{} : next_->write(data);
-  }
-  uint32_t sum = 0;
-
- private:
-  io::ByteSink* next_;
-};
-
-}  // namespace
 
 Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection) {
   for (unsigned handled_now = 1; !connection->closed() && !self->failure_; ++handled_now) {
@@ -175,14 +158,15 @@ Task<Result<uint32_t>> Torrent::receive_limited(Connection& connection, uint64_t
                                                 io::ByteSink* tap) {
   io::Stream& stream = connection.stream();
   if (!context_->ingress.limited()) co_return co_await stream.receive_file(file_, offset, length, tap);
-  Summing summing(tap);
+  uint32_t sum = 0;
   for (uint64_t at = 0; at < length; at += Bandwidth::quantum) {
     const uint64_t part = std::min(Bandwidth::quantum, length - at);
     co_await context_->ingress.acquire(part);
-    auto received = co_await stream.receive_file(file_, offset + at, part, &summing);
+    auto received = co_await stream.receive_file(file_, offset + at, part, tap);
     if (!received) co_return received;
+    sum = crc32_combine(sum, *received, part);
   }
-  co_return summing.sum;
+  co_return sum;
 }
 
 /// Reads on until the next portion of a piece comes.

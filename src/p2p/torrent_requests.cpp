@@ -81,9 +81,7 @@ ConnectionPtr Torrent::choose_connection(unsigned depth) {
     left.pop_back();
     const Connection& connection = **candidate;
     const unsigned open = requests_.outstanding(connection.id());
-    if (connection.closed() || connection.snubbed || connection.retiring ||
-        open >= std::min(depth, depth_limit(connection)))
-      continue;
+    if (!connection.askable() || open >= std::min(depth, depth_limit(connection))) continue;
     if (!picker_.interested(connection.have())) continue;
     const auto wait = expected_wait(connection);
     if (!wait) continue;
@@ -116,8 +114,7 @@ void Torrent::request_from_origins() {
     const auto piece = picker_.wanted_by(reader);
     if (!piece || picker_.availability(*piece) > 0) continue;
     for (const auto& [id, connection] : peers_) {
-      if (!connection->origin() || connection->closed() || connection->snubbed || connection->retiring)
-        continue;
+      if (!connection->origin() || !connection->askable()) continue;
       if (requests_.outstanding(id) >= depth_limit(*connection)) continue;
       send_request(*connection, *piece);
       break;
@@ -151,8 +148,7 @@ void Torrent::request_duplicates() {
   const auto now = context_->clock.now();
   std::optional<Duration> age;
   for (const auto& [id, connection] : peers_) {
-    if (connection->closed() || connection->snubbed || connection->retiring || requests_.outstanding(id) > 0)
-      continue;
+    if (!connection->askable() || requests_.outstanding(id) > 0) continue;
     if (picker_.interested(connection->have())) continue;  // the budget alone holds it up
     if (!age) age = duplicate_age();
     const auto piece = requests_.overdue_for(id, connection->have(), receiving_, now, *age);
