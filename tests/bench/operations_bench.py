@@ -14,18 +14,10 @@ import rig
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import cluster  # noqa: E402
 import crowd  # noqa: E402
+from single_role import HOST, ROLES  # noqa: E402
 
-HOST = "127.0.0.1"
 LINES = 300  # of the YAML file
 STORM_SECONDS = 60
-ROLES = {
-    "origin": ("origin blobserver", [f"--peer-ip={HOST}", "--peer-port=0", "--blobserver-port=0"]),
-    "tracker": ("tracker api", ["--port=0"]),
-    "build-index": ("build-index api", ["--port=0"]),
-    "proxy": ("proxy registry", ["--port=0"]),
-    "agent": ("agent server", [f"--peer-ip={HOST}", "--peer-port=0", "--agent-registry-port=0",
-                               "--agent-server-port=0"]),
-}
 
 
 def long_config(folder, role, level="info"):

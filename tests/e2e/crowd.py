@@ -49,19 +49,15 @@ class Client:
         self.socket.close()
 
 
-class Crowd:
-    """Moves its clients in a thread of its own until the end of the block."""
+class Background:
+    """A block during which run() goes on in a thread of its own; `over` is set at its end."""
 
-    def __init__(self, clients):
-        self.clients = list(clients)
+    def __init__(self):
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self.move)
+        self.thread = threading.Thread(target=self.run)
 
-    def move(self):
-        while not self.over.wait(STEP):
-            for client in self.clients:
-                with contextlib.suppress(ConnectionError):
-                    client.step()
+    def run(self):
+        raise NotImplementedError
 
     def __enter__(self):
         self.thread.start()
@@ -70,17 +66,33 @@ class Crowd:
     def __exit__(self, *_):
         self.over.set()
         self.thread.join()
+
+
+class Crowd(Background):
+    """Moves its clients until the end of the block."""
+
+    def __init__(self, clients):
+        super().__init__()
+        self.clients = list(clients)
+
+    def run(self):
+        while not self.over.wait(STEP):
+            for client in self.clients:
+                with contextlib.suppress(ConnectionError):
+                    client.step()
+
+    def __exit__(self, *_):
+        super().__exit__()
         for client in self.clients:
             client.close()
 
 
-class Storm:
+class Storm(Background):
     """Sends requests without waiting for answers, over many connections, as fast as the server takes them."""
 
     def __init__(self, address, request, connections=64, batch=200):
+        super().__init__()
         self.address, self.request, self.connections, self.batch = address, request, connections, batch
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.run)
         self.bytes = 0
         self.answers = {}
 
@@ -109,23 +121,14 @@ class Storm:
                 out = rest[0] or block
                 rest[0] = out[key.fileobj.send(out):]
 
-    def __enter__(self):
-        self.thread.start()
-        return self
 
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
-
-
-class PacedPull:
+class PacedPull(Background):
     """Reads a body at `rate` bytes a second, as a client on a slow line does."""
 
     def __init__(self, address, path, rate):
+        super().__init__()
         self.address, self.path, self.rate = address, path, rate
         self.received = 0
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.run)
 
     def run(self):
         with socket.create_connection(self.address, timeout=30) as link:
@@ -140,14 +143,6 @@ class PacedPull:
                 if not data:
                     break
                 self.received += len(data)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
 
 
 def memory_mib(process, key="VmRSS"):

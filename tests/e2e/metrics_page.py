@@ -7,17 +7,9 @@ import sys
 import tempfile
 
 import cluster
+from single_role import HOST, ROLES
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "metrics.md")
-HOST = "127.0.0.1"
-ROLES = {
-    "origin": ("origin blobserver", [f"--peer-ip={HOST}", "--peer-port=0", "--blobserver-port=0"]),
-    "tracker": ("tracker api", ["--port=0"]),
-    "build-index": ("build-index api", ["--port=0"]),
-    "proxy": ("proxy registry", ["--port=0"]),
-    "agent": ("agent server", [f"--peer-ip={HOST}", "--peer-port=0", "--agent-registry-port=0",
-                               "--agent-server-port=0"]),
-}
 BEGIN = "| metric | type | labels | roles | meaning |\n|---|---|---|---|---|\n"
 
 

@@ -16,18 +16,10 @@ import pytest
 import cluster
 from crowd import metric
 from images import MIB
+from single_role import HOST, ROLES
 from test_limits_of_the_host import await_until
 from test_main_job import get_blob
 
-HOST = "127.0.0.1"
-ROLES = {
-    "origin": ("origin blobserver", [f"--peer-ip={HOST}", "--peer-port=0", "--blobserver-port=0"]),
-    "tracker": ("tracker api", ["--port=0"]),
-    "build-index": ("build-index api", ["--port=0"]),
-    "proxy": ("proxy registry", ["--port=0"]),
-    "agent": ("agent server", [f"--peer-ip={HOST}", "--peer-port=0", "--agent-registry-port=0",
-                               "--agent-server-port=0"]),
-}
 
 
 def start(tmp_path, role, text="", *flags):
