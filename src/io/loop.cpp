@@ -76,12 +76,6 @@ asio::any_io_executor Loop::executor() const {
   return impl_->context.get_executor();
 }
 
-void Loop::run_both(const std::function<void()>& here, const std::function<void()>& beside) {
-  if (impl_->pool != nullptr) return impl_->pool->run_both(here, beside);
-  here();
-  beside();
-}
-
 Workers* Loop::pool() const {
   return impl_->pool.get();
 }

@@ -5,8 +5,6 @@
 #include <sys/sendfile.h>
 
 #include <algorithm>
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
 #include <cerrno>
 #include <memory>
 #include <utility>
@@ -26,19 +24,17 @@ bool would_block(int err) {
 
 }  // namespace
 
-TcpStream::TcpStream(Loop& loop, int fd)
+TcpStream::TcpStream(Loop& loop, Descriptor fd)
     : loop_(loop),
-      socket_(loop.executor()),
-      descriptor_(fd),
-      peer_(peer_address(fd)),
-      local_(local_address(fd)) {}
+      descriptor_(std::move(fd)),
+      watch_(loop, descriptor()),
+      peer_(peer_address(descriptor())),
+      local_(local_address(descriptor())) {}
 
 Result<StreamPtr> TcpStream::make(Loop& loop, Descriptor fd) {
-  auto stream = std::make_shared<TcpStream>(loop, fd.get());
-  asio::error_code error;
-  stream->socket_.assign(fd.get(), error);
-  if (error) return fail(errno_error(error.value(), fmt::format("watch connection {}", stream->peer_.str())));
-  fd.release();
+  auto stream = std::make_shared<TcpStream>(loop, std::move(fd));
+  if (const int err = stream->watch_.failed(); err != 0)
+    return fail(errno_error(err, fmt::format("watch connection {}", stream->peer_.str())));
   return StreamPtr(std::move(stream));
 }
 
@@ -52,14 +48,8 @@ Error TcpStream::failure(int err, const char* what) const {
 Task<Result<void>> TcpStream::wait(Direction direction) {
   // shutdown() has cancelled the waits there were; a new one would only end by luck.
   if (shut_) co_return fail(failure(ECANCELED, "wait for"));
-  asio::error_code error;
-  const auto type = direction == Direction::read ? asio::posix::stream_descriptor::wait_read
-                                                 : asio::posix::stream_descriptor::wait_write;
-  co_await socket_.async_wait(type, asio::redirect_error(asio::use_awaitable, error));
+  co_await watch_.wait(direction);
   if (shut_) co_return fail(failure(ECANCELED, "wait for"));
-  // The task is being stopped: let the exception out.
-  if (error == asio::error::operation_aborted) throw asio::system_error(error);
-  if (error) co_return fail(failure(error.value(), "wait for"));
   co_return Result<void>{};
 }
 
@@ -67,7 +57,7 @@ Task<Result<size_t>> TcpStream::read_some(std::span<std::byte> out) {
   const auto self = shared_from_this();
   set_low_water(1);
   while (true) {
-    const ssize_t got = ::recv(socket_.native_handle(), out.data(), out.size(), 0);
+    const ssize_t got = ::recv(descriptor(), out.data(), out.size(), 0);
     // The end that shutdown() makes is not the other side's.
     if (shut_) co_return fail(failure(ECANCELED, "read from"));
     if (got >= 0) {
@@ -85,8 +75,7 @@ Task<Result<void>> TcpStream::write(std::span<const std::byte> data, bool more) 
   const auto self = shared_from_this();
   if (shut_) co_return fail(failure(ECANCELED, "write to"));
   while (!data.empty()) {
-    const ssize_t put =
-        ::send(socket_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    const ssize_t put = ::send(descriptor(), data.data(), data.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     if (put >= 0) {
       sent_.fetch_add(static_cast<uint64_t>(put), std::memory_order_relaxed);
       data = data.subspan(static_cast<size_t>(put));
@@ -107,7 +96,7 @@ TcpStream::Step TcpStream::receive_step(ByteSink& sink, uint64_t max) {
   const uint64_t limit = std::min(max, step_quota);
   while (step.moved < limit) {
     const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), limit - step.moved));
-    const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), want, 0);
+    const ssize_t got = ::recv(descriptor(), buffer.data(), want, 0);
     if (got == 0) {
       // The end that shutdown() makes is not the other side's.
       if (shut_)
@@ -140,12 +129,12 @@ TcpStream::Step TcpStream::receive_step(ByteSink& sink, uint64_t max) {
 }
 
 void TcpStream::limit_backlog(uint64_t bytes) {
-  set_option(descriptor_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
+  set_option(descriptor(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
 }
 
 uint64_t TcpStream::bytes_received() const {
   int waiting = 0;
-  if (low_water_ > 1 && ::ioctl(descriptor_, SIOCINQ, &waiting) != 0) waiting = 0;
+  if (low_water_ > 1 && ::ioctl(descriptor(), SIOCINQ, &waiting) != 0) waiting = 0;
   return received_.load(std::memory_order_relaxed) + static_cast<uint64_t>(waiting);
 }
 
@@ -154,7 +143,7 @@ void TcpStream::set_low_water(uint64_t bytes) {
   bytes = std::clamp<uint64_t>(bytes, 1, low_water_max);
   if (bytes == low_water_) return;
   low_water_ = bytes;
-  set_option(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes));
+  set_option(descriptor(), SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes));
 }
 
 Task<Result<uint64_t>> TcpStream::receive(ByteSink& sink, uint64_t max) {
@@ -197,7 +186,7 @@ Task<Result<uint32_t>> TcpStream::receive_file(FilePtr file, uint64_t offset, ui
 ssize_t TcpStream::send_some(File& file, uint64_t offset, size_t length, std::optional<Error>& error) {
   if (file.descriptor() >= 0) {
     auto position = static_cast<off_t>(offset);
-    return ::sendfile(socket_.native_handle(), file.descriptor(), &position, length);
+    return ::sendfile(descriptor(), file.descriptor(), &position, length);
   }
   const auto buffer = thread_buffer();
   auto got = file.read_at(offset, buffer.first(std::min(length, buffer.size())));
@@ -205,7 +194,7 @@ ssize_t TcpStream::send_some(File& file, uint64_t offset, size_t length, std::op
     error = std::move(got.error());
     return -1;
   }
-  return *got == 0 ? 0 : ::send(socket_.native_handle(), buffer.data(), *got, MSG_NOSIGNAL);
+  return *got == 0 ? 0 : ::send(descriptor(), buffer.data(), *got, MSG_NOSIGNAL);
 }
 
 /// Pool: sends until the socket is full or the quota is used up.
@@ -249,9 +238,8 @@ Task<Result<void>> TcpStream::send_file(FilePtr file, uint64_t offset, uint64_t 
 
 void TcpStream::shutdown() noexcept {
   if (shut_.exchange(true)) return;
-  ::shutdown(socket_.native_handle(), SHUT_RDWR);
-  asio::error_code ignored;
-  socket_.cancel(ignored);
+  ::shutdown(descriptor(), SHUT_RDWR);
+  watch_.wake();
 }
 
 Task<Result<void>> read_exact(Stream& stream, std::span<std::byte> out) {

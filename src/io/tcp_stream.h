@@ -1,21 +1,22 @@
 #pragma once
 
-#include <asio/posix/stream_descriptor.hpp>
 #include <atomic>
 #include <memory>
 
+#include "io/readiness.h"
 #include "io/socket.h"
 #include "krakend/io/loop.h"
 #include "krakend/io/net.h"
 
 namespace krakend::io {
 
-/// A connected socket. Waiting happens on the loop through asio, system calls of large transfers on the pool.
+/// A connected socket. Waiting happens on the loop through epoll, system calls of large transfers on the
+/// pool.
 class TcpStream final : public Stream, public std::enable_shared_from_this<TcpStream> {
  public:
   /// Fails when the loop cannot watch one more descriptor.
   static Result<StreamPtr> make(Loop& loop, Descriptor fd);
-  TcpStream(Loop& loop, int fd);
+  TcpStream(Loop& loop, Descriptor fd);
 
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
@@ -31,10 +32,9 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   const Address& local() const override { return local_; }
 
   // What a TLS stream on top of the socket is made of.
-  enum class Direction { read, write };
   /// Until the socket is ready; an error after shutdown().
   Task<Result<void>> wait(Direction direction);
-  int descriptor() { return socket_.native_handle(); }
+  int descriptor() const { return descriptor_.get(); }
   bool is_shut() const { return shut_; }
   /// errno of the operation `what` ("read from"); `cancelled` after shutdown().
   Error failure(int err, const char* what) const;
@@ -54,8 +54,8 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   void set_low_water(uint64_t bytes);
 
   Loop& loop_;
-  asio::posix::stream_descriptor socket_;
-  const int descriptor_;
+  const Descriptor descriptor_;
+  SocketWatch watch_;  ///< after the descriptor
   std::atomic<bool> shut_{false};
   std::atomic<uint64_t> received_{0};
   std::atomic<uint64_t> sent_{0};

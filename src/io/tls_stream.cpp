@@ -42,8 +42,7 @@ Error TlsStream::failure(const TlsSession::Step& step, const char* what) const {
 }
 
 Task<Result<void>> TlsStream::wait(Want want) {
-  co_return co_await socket_->wait(want == Want::write ? TcpStream::Direction::write
-                                                       : TcpStream::Direction::read);
+  co_return co_await socket_->wait(want == Want::write ? Direction::write : Direction::read);
 }
 
 /// Waits for the first byte of an accepted connection and looks at it without taking it.

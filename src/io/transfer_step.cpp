@@ -12,8 +12,12 @@ constexpr size_t buffer_size = 256 * KiB;
 }  // namespace
 
 std::span<std::byte> thread_buffer() {
-  thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_size);
-  return {buffer.get(), buffer_size};
+  // Copies in and out of the kernel are cheaper from page to page.
+  struct alignas(4096) Pages {
+    std::byte bytes[buffer_size];
+  };
+  thread_local const auto buffer = std::make_unique_for_overwrite<Pages>();
+  return buffer->bytes;
 }
 
 Result<void> FileSink::write(std::span<const std::byte> data) {

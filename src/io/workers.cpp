@@ -1,9 +1,7 @@
 #include "krakend/io/workers.h"
 
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <system_error>
 
 namespace krakend::io {
@@ -34,27 +32,6 @@ void Workers::submit(std::function<void()> job) {
     }
   }
   wake_.notify_one();
-}
-
-void Workers::run_both(const std::function<void()>& here, const std::function<void()>& beside) {
-  enum : int { waiting, taken, ended };
-  // Shared: a job that comes too late finds it taken when this call is long over.
-  const auto state = std::make_shared<std::atomic<int>>(waiting);
-  const auto take = [](std::atomic<int>& of) {
-    int expected = waiting;
-    return of.compare_exchange_strong(expected, taken);
-  };
-  submit([state, take, job = &beside] {
-    if (!take(*state)) return;
-    (*job)();
-    *state = ended;
-    state->notify_one();
-  });
-  here();
-  if (take(*state))
-    beside();
-  else
-    state->wait(taken);
 }
 
 void Workers::work() {

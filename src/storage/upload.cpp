@@ -12,8 +12,6 @@ namespace {
 constexpr uint64_t default_piece_length = 4 * MiB;
 /// The disk begins to write what an upload has got in steps of this.
 constexpr uint64_t sync_step = 8 * MiB;
-/// From here on it pays to hash a portion on a second thread while it is written.
-constexpr size_t hash_beside_from = 64 * KiB;
 
 }  // namespace
 
@@ -101,16 +99,10 @@ std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
     Result<void> write_and_hash(std::span<const std::byte> data) {
       const bool follows = offset_ == state_->hashed && !state_->stale;
       if (offset_ < state_->hashed) state_->stale = true;
-      Result<void> written;
-      const auto write = [&] { written = state_->file->write_at(offset_, data); };
-      const auto hash = [&] { state_->feed(data); };
-      if (follows && data.size() >= hash_beside_from) {
-        state_->store->loop.run_both(write, hash);
-        if (!written) state_->stale = true;  // the sum is ahead of the file
-        return written;
-      }
-      write();
-      if (written && follows) hash();
+      // Hashed first: the bytes are still in the processor's cache.
+      if (follows) state_->feed(data);
+      auto written = state_->file->write_at(offset_, data);
+      if (!written) state_->stale = true;  // the sum may be ahead of the file
       return written;
     }
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from multiprocessing import Pool
+from multiprocessing import Pool, Process
 
 import registry_bench
 import rig
@@ -33,9 +33,16 @@ def address(origin):
     return origin.ports["origin blobserver"]
 
 
+def same_congestion_control(connection):
+    """A pacing default would cost more than what is measured."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+
+
 def put_file(origin, path, digest, size):
     """The exchange of a cluster upload; the file goes over in chunks as the proxy sends them."""
     connection = http.client.HTTPConnection(*address(origin), timeout=300)
+    connection.connect()
+    same_congestion_control(connection.sock)
     base = f"/namespace/TODO/blobs/{digest}/uploads"
 
     def ask(method, target, body=None, headers=None):
@@ -72,36 +79,76 @@ def write_by_hand(path, target):
             sink.write(block)
         sink.flush()
         os.fsync(sink.fileno())
-    return "sha256:" + digest.hexdigest()
+
+
+def file_digest(path):
+    with open(path, "rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def send_file(to, path, size):
+    with socket.socket() as connection, open(path, "rb") as file:
+        same_congestion_control(connection)
+        connection.connect(to)
+        connection.sendfile(file, 0, size)
+
+
+def receive_by_hand(path, target, size):
+    """The least that a server does: receive, hash, write, fsync, one after the other on one thread."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(256 * 1024))
+    with socket.create_server(("127.0.0.1", 0)) as server, open(target, "wb", buffering=0) as sink:
+        sender = Process(target=send_file, args=(server.getsockname(), path, size))
+        sender.start()
+        connection, _ = server.accept()
+        with connection:
+            while length := connection.recv_into(buffer):
+                digest.update(buffer[:length])
+                sink.write(buffer[:length])
+        os.fsync(sink.fileno())
+        sender.join()
+
+
+def measured(work, *args):
+    """Seconds, and seconds of CPU of this process."""
+    before, start = os.times(), time.monotonic()
+    work(*args)
+    wall, after = time.monotonic() - start, os.times()
+    return wall, after.user + after.system - before.user - before.system
 
 
 def origin_upload(bench):
-    """A blob to one origin over the cluster API; yardstick: read, SHA-256, write and fsync of the same bytes."""
+    """A blob to one origin over the cluster API; yardsticks: read, SHA-256, write and fsync of the same bytes, and
+    the same with the bytes coming over a socket."""
     size = bench.args.size * rig.MIB
     origin = new_origin(bench.folder, "upload-origin")
-    ratios, cpu, peaks, rates = [], [], [], []
+    ratios, cpu, bare, bare_cpu, peaks, rates = [], [], [], [], [], []
+    path, copy = (os.path.join(bench.folder, name) for name in ("upload", "copy"))
     try:
         for _ in range(bench.args.runs):
-            path = rig.random_file(os.path.join(bench.folder, "upload"), size)
-            copy = os.path.join(bench.folder, "copy")
+            digest = file_digest(rig.random_file(path, size))
             rig.touch_memory(bench.folder, 2 * size)
-            before, start = os.times(), time.monotonic()
-            digest = write_by_hand(path, copy)
-            by_hand, after = time.monotonic() - start, os.times()
-            by_hand_cpu = after.user + after.system - before.user - before.system
+            by_hand, by_hand_cpu = measured(write_by_hand, path, copy)
+            os.remove(copy)
+            rig.touch_memory(bench.folder, 2 * size)
+            received, received_cpu = measured(receive_by_hand, path, copy, size)
             os.remove(copy)
             rig.touch_memory(bench.folder, 2 * size)
             with rig.Usage(origin.process.pid) as usage:
                 put_file(origin, path, digest, size)
             ratios.append(by_hand / usage.wall)
+            bare.append(received / usage.wall)
             rates.append(bench.args.size / usage.wall)
             cpu.append(usage.cpu / by_hand_cpu)
+            bare_cpu.append(usage.cpu / received_cpu)
             peaks.append(usage.peaks[0])
     finally:
         origin.stop()
     bench.line("MiB a second", rig.spread(rates, "{:.0f}"))
     bench.line("rate / by hand", rig.spread(ratios), "≥ 0.8")
     bench.line("CPU of the origin / by hand", rig.spread(cpu), "≤ 1.2")
+    bench.line("rate / a bare receiver", rig.spread(bare))
+    bench.line("CPU of the origin / a bare receiver", rig.spread(bare_cpu))
     bench.line("peak memory of the origin, MiB", f"{max(peaks):.1f}", "≤ 64")
 
 

@@ -58,9 +58,6 @@ class Loop {
   template <class F>
   Task<std::invoke_result_t<F>> offload_to(Workers& workers, F fn);
 
-  /// Pool threads: Workers::run_both on the pool; one after the other where there is none.
-  void run_both(const std::function<void()>& here, const std::function<void()>& beside);
-
   asio::any_io_executor executor() const;
 
  private:

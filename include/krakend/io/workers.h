@@ -17,10 +17,6 @@ class Workers {
   /// Runs what is queued, then joins.
   ~Workers();
   void submit(std::function<void()> job);
-  /// Runs both and returns when both have ended: `beside` on another thread if one takes it up before `here`
-  /// has ended, else on this one, so a caller that is a worker itself cannot wait for a thread that never
-  /// comes. Neither may throw.
-  void run_both(const std::function<void()>& here, const std::function<void()>& beside);
 
  private:
   void work();

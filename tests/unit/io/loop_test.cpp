@@ -87,43 +87,6 @@ TEST_CASE("loop: offload_to uses the given threads") {
   run(loop, body());
 }
 
-TEST_CASE("workers: two halves of a job run at the same time") {
-  io::Workers workers(2);
-  std::promise<void> begun;
-  auto beside_begun = begun.get_future();
-  std::thread::id here;
-  std::thread::id beside;
-  workers.run_both(
-      [&] {
-        beside_begun.wait();  // ends only when the other half runs meanwhile
-        here = std::this_thread::get_id();
-      },
-      [&] {
-        beside = std::this_thread::get_id();
-        begun.set_value();
-      });
-  CHECK(here == std::this_thread::get_id());
-  CHECK(beside != here);
-}
-
-TEST_CASE("workers: halves of jobs that occupy every thread do not wait for each other") {
-  constexpr int rounds = 200;
-  std::atomic<int> halves = 0;
-  {
-    io::Workers workers(2);
-    for (int i = 0; i < rounds; ++i)
-      workers.submit([&] { workers.run_both([&] { ++halves; }, [&] { ++halves; }); });
-  }
-  CHECK(halves == 2 * rounds);
-}
-
-TEST_CASE("loop: without a pool the halves run one after the other") {
-  io::Loop loop({.pool_threads = 0});
-  std::vector<int> ran;
-  loop.run_both([&] { ran.push_back(1); }, [&] { ran.push_back(2); });
-  CHECK(ran == std::vector<int>{1, 2});
-}
-
 TEST_CASE("workers: jobs run side by side, on no more threads than allowed, and all of them") {
   constexpr int jobs = 200;
   constexpr unsigned max_threads = 3;
