@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 
 #include "io/socket.h"
 #include "krakend/io/system.h"
@@ -45,6 +46,7 @@ class PosixFile final : public File {
   }
 
   Result<void> write_at(uint64_t offset, std::span<const std::byte> data) override {
+    const std::lock_guard turn(writing_);
     while (!data.empty()) {
       const ssize_t put = ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset));
       if (put < 0 && errno == EINTR) continue;
@@ -110,6 +112,7 @@ class PosixFile final : public File {
 
   Descriptor fd_;
   std::string path_;
+  std::mutex writing_;  ///< the file system admits one writer a file, and those who wait there spin
 };
 
 int open_flags(OpenMode mode) {
