@@ -90,6 +90,7 @@ struct Agent::Impl {
     http::ListenOptions listen;
     // Never secured, as in the reference.
     listen.name = "agent-server";
+    listen.fronted = false;
     listen.max_body = http::small_body;
     listen.address = options.server_listen;
     return services.server.listen(std::move(listen), std::move(router));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,12 +52,24 @@ struct LimitsConfig {
   uint64_t memory_max = 0;  ///< bytes; 0: what the control group allows
 };
 
+enum class ListenerNet { none, tcp, unix_socket };
+
+/// A listener behind the reference's nginx: other programs of the host may know it. Served in the clear,
+/// beside the port that a flag names.
+struct InnerListener {
+  std::string key;  ///< "blobserver.listener"
+  ListenerNet net = ListenerNet::none;
+  std::string addr;  ///< path, or "host:port"
+};
+
 /// What every component's YAML has.
 struct CommonConfig {
   std::string data_dir;
   bool unknown_keys_warn = false;
   LogOptions log;
   AccessLogConfig access_log;
+  std::list<InnerListener> inner_listeners;
+  Duration answer_timeout = 3min;  ///< nginx.proxy_timeout
   /// From SIGTERM on, until the ports close; and from then on, until what still runs is cut.
   Duration drain_delay{0};
   Duration drain_timeout = 10s;

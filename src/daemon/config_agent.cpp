@@ -14,6 +14,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
   add_hosts(table, "tracker.hosts", options.trackers, "trackers to announce to");
   add_hosts(table, "build_index.hosts", options.build_indexes, "build-indexes to resolve tags with");
   add_hosts(table, "origin.hosts", options.origins, "origins that are asked while no tracker answers");
+  config.answer_timeout = 10min;
   add_common(table, config);
 
   table.bind("store.download_cleanup.disabled", make_switch_value(config.eviction.partial_disabled),
@@ -28,6 +29,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
   accept_passive_health(table, "tracker.healthcheck");
   accept_ring(table, "tracker.hashring");
   accept_passive_health(table, "build_index.healthcheck");
+  add_listener(table, config, "registry.docker.http");
   table.accept_open("registry.docker", "the registry is krakend's own");
   table.bind("allowed_cidrs", make_address_ranges_value(config.allowed_cidrs),
              "addresses that may use the registry, others get 403; an empty list: nobody; absent: everybody");

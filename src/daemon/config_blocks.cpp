@@ -109,6 +109,8 @@ void add_common(ConfigTable& table, CommonConfig& config) {
   table.accept("metrics", {"m3.host_port", "m3.service", "m3.env"},
                "nothing is sent to m3: GET /metrics, or statsd");
   add_access_log(table, config.access_log);
+  table.key("nginx.proxy_timeout", config.answer_timeout,
+            "a request of which no byte comes and that has no answer yet gets 504 after this");
   add_limits(table, config.limits);
   table.key("drain_delay", config.drain_delay, "SIGTERM: not ready at once, and the ports close after this");
   table.key("drain_timeout", config.drain_timeout,
@@ -116,7 +118,7 @@ void add_common(ConfigTable& table, CommonConfig& config) {
   table.reloadable({"zap.level", "limits", "drain_delay", "drain_timeout"});
   table.accept("nginx",
                {"binary", "root", "name", "template_path", "cache_dir", "stdout_log_path", "error_log_path",
-                "proxy_timeout", "listen_backlog"},
+                "listen_backlog"},
                "there is no nginx: this process listens itself");
 }
 
@@ -206,8 +208,14 @@ void accept_memory_cache(ConfigTable& table) {
                "nothing is fetched from backends here");
 }
 
-void accept_listener(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"net", "addr"}, "the port flags say where this process listens");
+void add_listener(ConfigTable& table, CommonConfig& config, const std::string& at) {
+  InnerListener& listener = config.inner_listeners.emplace_back();
+  listener.key = at;
+  table.choice_key<ListenerNet>(
+      at + ".net", listener.net,
+      {{"none", ListenerNet::none}, {"tcp", ListenerNet::tcp}, {"unix", ListenerNet::unix_socket}},
+      "besides the port that a flag names: in the clear and for everybody who reaches it");
+  table.key(at + ".addr", listener.addr, "path of the socket, or host:port");
 }
 
 namespace {

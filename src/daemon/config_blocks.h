@@ -24,7 +24,7 @@ void accept_ring(ConfigTable& table, const std::string& at);
 void accept_retry(ConfigTable& table, const std::string& at);
 void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction);
 void accept_cleanup(ConfigTable& table, const std::string& at);
-void accept_listener(ConfigTable& table, const std::string& at);
+void add_listener(ConfigTable& table, CommonConfig& config, const std::string& at);
 void accept_log(ConfigTable& table, const std::string& at);
 void add_castore(ConfigTable& table, CommonConfig& config);
 void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine);

@@ -25,7 +25,7 @@ void describe(ConfigTable& table, BuildIndexConfig& config) {
                "a tag is in its backend before the put is answered: nothing waits for it");
   table.accept("tagserver", {"duplicate_replicate_stagger", "duplicate_put_stagger"},
                "build-indexes do not talk to each other yet");
-  accept_listener(table, "tagserver.listener");
+  add_listener(table, config, "tagserver.listener");
   table.accept_open("tagserver.cache", "has none in the reference either");
   table.accept("store", {"upload_dir", "cache_dir", "read_part_size", "write_part_size"},
                "tags are kept in their backend alone");

@@ -41,7 +41,7 @@ void describe(ConfigTable& table, OriginConfig& config) {
                  "larger blobs are not fetched from their backend; 0: no limit");
 
   table.accept("", {"verbose"}, "has none in the reference either");
-  accept_listener(table, "blobserver.listener");
+  add_listener(table, config, "blobserver.listener");
   accept_log(table, "backend_manager.log");
   accept_retry(table, "writeback");
   table.accept_open("auth", "backends that need credentials are not there yet");

@@ -22,9 +22,10 @@ void describe(ConfigTable& table, ProxyConfig& config) {
 
   accept_active_health(table, "origin.healthcheck");
   accept_active_health(table, "build_index.healthcheck");
+  add_listener(table, config, "registry.docker.http");
+  add_listener(table, config, "registryoverride.listener");
+  add_listener(table, config, "server.listener");
   table.accept_open("registry.docker", "the registry is krakend's own");
-  accept_listener(table, "registryoverride.listener");
-  accept_listener(table, "server.listener");
   table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"},
                "prefetching is not there yet");
   table.reloadable({"origin.hosts.static", "origin.hosts.ttl", "build_index.hosts.static",

@@ -95,7 +95,11 @@ void insert(Json& root, const ConfigKey& key) {
     at = &child;
     begin = dot + 1;
   }
-  (*at)["properties"][key.path.substr(begin)] = key_schema(key);
+  Json& place = (*at)["properties"][key.path.substr(begin)];
+  Json schema = key_schema(key);
+  // A block of which some keys are known and anything else is taken.
+  if (place.contains("properties")) schema["properties"] = place["properties"];
+  place = std::move(schema);
 }
 
 Json role_schema(const Component& component) {

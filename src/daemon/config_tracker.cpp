@@ -11,7 +11,9 @@ void describe(ConfigTable& table, TrackerConfig& config) {
   table.choice_key<bool>("peerhandoutpolicy.priority", options.completeness,
                          {{"completeness", true}, {"default", false}}, "which peers are handed out first");
   add_hosts(table, "origin.hosts", options.origins, "origins to ask for metainfo");
+  config.answer_timeout = 60s;
   add_common(table, config);
+  add_listener(table, config, "trackerserver.listener");
 
   accept_active_health(table, "origin.healthcheck");
   table.refuse("peerstore.redis.enabled", "remove it: peers are kept in memory");
@@ -23,9 +25,9 @@ void describe(ConfigTable& table, TrackerConfig& config) {
                {"locations_ttl", "locations_error_ttl", "origin_context_ttl", "origin_unavailable_ttl"},
                "fixed at 10 s; 1 s and 3 s after a failure");
   table.accept("trackerserver", {"get_metainfo_limit"}, "has none in the reference either");
-  accept_listener(table, "trackerserver.listener");
   table.accept_open("logging", "has none in the reference either");
-  table.reloadable({"trackerserver", "origin.hosts.static", "origin.hosts.ttl"});
+  table.reloadable({"trackerserver.announce_limit", "trackerserver.announce_interval", "origin.hosts.static",
+                    "origin.hosts.ttl"});
 }
 
 }  // namespace krakend::daemon

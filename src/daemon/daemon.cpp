@@ -20,7 +20,7 @@ http::ClientOptions client_options(const Options& options) {
 
 /// The error with what to do about it, unless it says so itself.
 Error cannot_listen(Error error) {
-  if (error.message.find("choose another port") == std::string::npos)
+  if (error.message.find("choose another") == std::string::npos)
     error.message += "; check --listen-address and the port flags";
   return error;
 }
@@ -171,7 +171,7 @@ api::Services Daemon::services(Role role) {
   const Metrics metrics = metrics_.role(std::string(to_string(role)));
   servers_[role] = std::make_unique<RoleServer>(
       http::make_server(around_.loop, around_.clock, around_.net, log_.module("http")), metrics,
-      access_logs_[role]);
+      access_logs_[role], plan_.edges[role], log);
   servers_[role]->configure(limit_listeners(affordable_limits()));
   http::ClientOptions client = client_options(options_);
   client.tls = tls_.client(role);

@@ -256,6 +256,41 @@ Result<std::string> own_label(const Options& options, const HostFacts& host, con
               label(names.front()), label(plan.peer_ip));
 }
 
+namespace {
+
+Result<io::Address> inner_address(const InnerListener& listener) {
+  if (listener.addr.empty())
+    return fail(Errc::invalid_argument, "{}.addr is empty: name the {}, or leave {}.net out", listener.key,
+                listener.net == ListenerNet::tcp ? "host:port" : "path of the socket", listener.key);
+  if (listener.net == ListenerNet::unix_socket) return io::Address{"unix:" + listener.addr, 0};
+  // As Go has it: no host means all of them.
+  const std::string text = listener.addr.front() == ':' ? "0.0.0.0" + listener.addr : listener.addr;
+  auto address = io::Address::parse(text);
+  if (!address) return fail(Errc::invalid_argument, "{}.addr: {}", listener.key, address.error().message);
+  return address;
+}
+
+Result<void> choose_edges(const Config& config, Plan& plan) {
+  for (Component* component : config.components()) {
+    const CommonConfig& common = component->common();
+    EdgeOptions& edge = plan.edges[component->role];
+    // The reference lets only these of the build-index take longer (contract config-ops §5.2).
+    if (component->role == Role::build_index)
+      edge.answer_timeouts = {{"/tags", common.answer_timeout}, {"/list", common.answer_timeout}, {"", 60s}};
+    else
+      edge.answer_timeouts = {{"", common.answer_timeout}};
+    for (const InnerListener& listener : common.inner_listeners) {
+      if (listener.net == ListenerNet::none) continue;
+      auto address = inner_address(listener);
+      if (!address) return propagate(address);
+      edge.inner.push_back({listener.key, std::move(*address)});
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Plan> make_plan(const Options& options, const Config& config, const HostFacts& host,
                        io::Random& random) {
   Plan plan;
@@ -273,6 +308,7 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   plan.store.boot_id = host.boot_id;
   choose_eviction(config, plan);
   choose_process(config, plan);
+  if (Result<void> chosen = choose_edges(config, plan); !chosen) return propagate(chosen);
   if (Result<void> chosen = choose_statsd(config, plan); !chosen) return propagate(chosen);
   for (Component* component : config.components()) plan.tls[component->role] = component->common().tls;
 

@@ -25,6 +25,16 @@ struct EffectiveFlag {
   bool given = false;
 };
 
+/// What nginx did before a role of the reference.
+struct EdgeOptions {
+  struct Inner {
+    std::string key;
+    io::Address address;
+  };
+  std::vector<Inner> inner;  ///< listeners beside the one of the port flag
+  std::vector<http::AnswerTimeout> answer_timeouts;
+};
+
 /// Everything decided before anything is opened: addresses, identities, directories.
 struct Plan {
   std::string data_dir;
@@ -46,6 +56,7 @@ struct Plan {
     bool json = false;
   };
   std::map<Role, Access> access_logs;
+  std::map<Role, EdgeOptions> edges;
   LimitsConfig limits;
   Duration drain_delay{0};
   Duration drain_timeout = 10s;

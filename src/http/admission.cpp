@@ -44,6 +44,8 @@ std::string_view limit_name(Limit limit) {
       return "idle_timeout";
     case Limit::body_timeout:
       return "body_timeout";
+    case Limit::answer_timeout:
+      return "answer_timeout";
   }
   return "";
 }

@@ -49,6 +49,12 @@ TracePtr trace_of(const Request& request, const ListenerContext& context) {
   return trace ? std::make_shared<const Trace>(std::move(*trace)) : nullptr;
 }
 
+Duration answer_timeout(std::string_view path, const ListenOptions& options) {
+  for (const AnswerTimeout& timeout : options.answer_timeouts)
+    if (path.starts_with(timeout.prefix)) return timeout.limit;
+  return Duration{0};
+}
+
 /// A handler or content that throws is a failure of this request only; a cancellation is for the task group.
 bool is_cancellation(const std::system_error& error) {
   return error.code() == std::errc::operation_canceled;
@@ -129,6 +135,7 @@ Task<bool> Connection::answer(ParsedHead& head, ConnectionBody& body) {
       context_->admission.enter(classify(request, context_->options), upload, crowded_.has_value());
   Response response;
   if (seat) {
+    watch_answer(request, answer_timeout(request.path, context_->options));
     response = co_await respond(request);
   } else {
     const Limit met = crowded_.value_or(seat.error());
@@ -140,8 +147,12 @@ Task<bool> Connection::answer(ParsedHead& head, ConnectionBody& body) {
     context_->log.debug("{} {} {} {}", request.peer.str(), request.method, request.target, response.status);
   }
   const bool reusable = co_await body.drain();
+  if (request.method != "HEAD") co_await settle(response);
+  answer_timer_.cancel();
+  if (late_) response = text_response(504, {});
   const bool keep_alive = reusable && head.keep_alive && !response.close && !context_->stopping && !crowded_;
-  const bool written = co_await write_response(request.method, response, keep_alive);
+  bool written = false;
+  if (!late_) written = co_await write_response(request.method, response, keep_alive);
   if (body.timed_out()) context_->metrics.limit(Limit::body_timeout);
   tell(request, response, began, sent_before);
   if (written && !reusable) co_await linger_closing();
@@ -231,6 +242,26 @@ Task<> Connection::time_out(std::shared_ptr<Connection> self) {
   self->stream_->shutdown();
 }
 
+void Connection::watch_answer(const Request& request, Duration limit) {
+  if (limit == Duration{0}) return;
+  answer_timer_ = context_->clock.after(limit, [this, &request, limit, before = stream_->bytes_received()] {
+    if (stream_->bytes_received() != before) return watch_answer(request, limit);
+    late_ = true;
+    context_->metrics.limit(Limit::answer_timeout);
+    const TraceScope scope(trace_);
+    context_->log.warn("{} {} {} is answered 504: nothing to answer with within {} s", request.peer.str(),
+                       request.method, request.target, to_seconds(limit));
+    context_->tasks.spawn(give_up(shared_from_this()), "http answer timeout");
+  });
+}
+
+/// The handler goes on: it finds the connection shut when it reads or answers.
+Task<> Connection::give_up(std::shared_ptr<Connection> self) {
+  auto response = text_response(504, "no answer in time\n");
+  co_await self->write_response("GET", response, false);
+  self->stream_->shutdown();
+}
+
 Task<Response> Connection::respond(Request& request) {
   if (auto refused = context_->gate.refuse(request, peer_, context_->clock.now())) {
     context_->log.debug("{} {} {} refused: {}", request.peer.str(), request.method, request.target,
@@ -287,7 +318,6 @@ Task<> Connection::settle(Response& response) {
 }
 
 Task<bool> Connection::write_response(const std::string& method, Response& response, bool keep_alive) {
-  if (method != "HEAD") co_await settle(response);
   ProgressWatch watch(context_->clock, stream_, context_->options.body_timeout);
   auto head = format_head(response, keep_alive);
   head_size_ = head.size();

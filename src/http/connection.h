@@ -79,6 +79,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// What the gate says, or else the handler.
   Task<Response> respond(Request& request);
   Task<Response> run_handler(Request& request);
+  /// Arms the timer of the request that is being served, which lives as long as it.
+  void watch_answer(const Request& request, Duration limit);
+  static Task<> give_up(std::shared_ptr<Connection> self);
   Task<> settle(Response& response);
   Task<> compress(const Request& request, Response& response);
   void tell(const Request& request, const Response& response, TimePoint began, uint64_t sent_before);
@@ -95,6 +98,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   TracePtr trace_;      ///< of the request that is being served
   std::string buffer_;  ///< received and not consumed yet
   std::optional<Limit> crowded_;
+  io::Timer answer_timer_;
+  bool late_ = false;     ///< the request has been answered 504; whatever comes of it goes nowhere
   size_t head_size_ = 0;  ///< of the response that was written last
   bool idle_ = true;
 };

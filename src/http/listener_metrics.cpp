@@ -13,7 +13,7 @@ constexpr std::array all_limits{Limit::connections,  Limit::connections_per_addr
                                 Limit::requests,     Limit::uploads,
                                 Limit::overload,     Limit::head_bytes,
                                 Limit::head_timeout, Limit::idle_timeout,
-                                Limit::body_timeout};
+                                Limit::body_timeout, Limit::answer_timeout};
 
 /// Seconds; from a cached answer to a large blob over a slow line.
 const std::vector<double> bounds{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600};

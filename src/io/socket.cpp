@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstddef>
 
 namespace krakend::io {
 
@@ -24,7 +26,18 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+}  // namespace
+
+std::string Address::unix_path() const {
+  return host.starts_with(unix_prefix) ? host.substr(unix_prefix.size()) : std::string();
+}
+
 std::string Address::str() const {
+  if (host.starts_with(unix_prefix)) return host;
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
                                              : fmt::format("[{}]:{}", host, port);
 }
@@ -67,6 +80,11 @@ Result<std::vector<SocketAddress>> resolve(const Address& address, bool numeric_
 }
 
 Address to_address(const SocketAddress& address) {
+  if (address.storage.ss_family == AF_UNIX) {
+    const auto* file = reinterpret_cast<const sockaddr_un*>(&address.storage);
+    const bool named = address.length > offsetof(sockaddr_un, sun_path);
+    return {std::string(unix_prefix) + (named ? file->sun_path : ""), 0};
+  }
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.storage.ss_family == AF_INET6) {
     const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);

@@ -1,5 +1,6 @@
 #include "io/tcp_listener.h"
 
+#include <unistd.h>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -40,6 +41,7 @@ class TcpListener final : public Listener {
     // Nothing that is queued may be accepted any more, and the port is free at once.
     asio::error_code ignored;
     state_->socket.close(ignored);
+    if (const std::string path = state_->local.unix_path(); !path.empty()) ::unlink(path.c_str());
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "io/socket.h"
 #include "io/tcp_listener.h"
 #include "io/tcp_stream.h"
+#include "io/unix_socket.h"
 #include "krakend/io/system.h"
 
 namespace krakend::io {
@@ -31,6 +32,11 @@ class TcpNet final : public Net {
   }
 
   Result<std::unique_ptr<Listener>> listen(const Address& at) override {
+    if (const std::string path = at.unix_path(); !path.empty()) {
+      auto socket = listen_unix(path, listen_backlog);
+      if (!socket) return propagate(socket);
+      return make_tcp_listener(loop_, clock_, std::move(*socket));
+    }
     auto found = io::resolve(at, false);
     if (!found) return propagate(found);
     const auto& address = found->front();

@@ -71,6 +71,13 @@ struct AccessLog {
   std::string host;   ///< of this machine
 };
 
+/// How long a request may be without an answer, while no byte of its body comes in either: then 504. Paths
+/// that begin with `prefix`.
+struct AnswerTimeout {
+  std::string prefix;
+  Duration limit{0};
+};
+
 struct ListenOptions {
   std::string name;  ///< in logs: "registry", "api"
   io::Address address;
@@ -92,12 +99,16 @@ struct ListenOptions {
   Duration idle_timeout = 75s;
   /// A body in either direction that makes no progress for this long ends the connection.
   Duration body_timeout = 60s;
+  /// The first that fits a path holds; none: as long as it takes.
+  std::vector<AnswerTimeout> answer_timeouts;
+  /// The listener is one that the reference has nginx before.
+  bool fronted = true;
   /// Connections of this listener at once; beyond: 503 and close, unless health is asked for.
   size_t max_connections = 20'000;
   /// Of them, those of one client address: no client can have them all.
   size_t max_connections_per_address = 10'000;
-  /// Requests of this listener at once; beyond: 503 with Retry-After. Those that begin something, as pulls do, get
-  /// three quarters of them, so that what runs can go on.
+  /// Requests of this listener at once; beyond: 503 with Retry-After. Those that begin something, as pulls
+  /// do, get three quarters of them, so that what runs can go on.
   size_t max_requests = 8192;
   /// Of them, those that bring a body of more than 64 KiB or of unknown length.
   size_t max_uploads = 4096;
@@ -118,6 +129,7 @@ enum class Limit {
   head_timeout,
   idle_timeout,
   body_timeout,
+  answer_timeout,
 };
 
 /// HTTP/1.1 server. Handlers run as tasks on the loop thread; bodies move without holding a thread. A plain

@@ -17,10 +17,12 @@
 namespace krakend::io {
 
 struct Address {
-  std::string host;  ///< numeric ip, or a name for connect()
+  std::string host;  ///< numeric ip, or a name for connect(); to listen on a Unix socket: "unix:/path"
   uint16_t port = 0;
 
   bool operator==(const Address&) const = default;
+  /// The file of a Unix socket; empty: it is none, or the nameless end of a client.
+  std::string unix_path() const;
   std::string str() const;
   /// "host:port"; brackets around IPv6.
   static Result<Address> parse(std::string_view text);

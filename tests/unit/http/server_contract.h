@@ -16,6 +16,7 @@ void server_sends_content(const ServerFactory& make);
 void server_sends_late_content(const ServerFactory& make);
 void server_answers_instead_of_late_content(const ServerFactory& make);
 void server_limits_connections(const ServerFactory& make);
+void server_answers_in_time(const ServerFactory& make);
 void server_stops(const ServerFactory& make);
 
 }  // namespace krakend::http::test

@@ -57,6 +57,9 @@ TEST_CASE("server: an answer instead of content that never comes") {
 TEST_CASE("server: limit on connections") {
   server_limits_connections(real);
 }
+TEST_CASE("server: a request without an answer") {
+  server_answers_in_time(real);
+}
 TEST_CASE("server: stop") {
   server_stops(real);
 }

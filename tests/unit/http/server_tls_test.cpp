@@ -17,7 +17,9 @@ class SecuredServer final : public Server {
     options.tls = material_.server();
     return inner_->listen(std::move(options), std::move(router));
   }
-  void configure(std::function<void(ListenOptions&)> change) override { inner_->configure(std::move(change)); }
+  void configure(std::function<void(ListenOptions&)> change) override {
+    inner_->configure(std::move(change));
+  }
   void overload(bool now) override { inner_->overload(now); }
   Task<> stop(Duration grace) override { return inner_->stop(grace); }
 
@@ -79,6 +81,9 @@ TEST_CASE("server with tls: content from files") {
 }
 TEST_CASE("server with tls: content that arrives late") {
   server_sends_late_content(secured);
+}
+TEST_CASE("server with tls: a request without an answer") {
+  server_answers_in_time(secured);
 }
 TEST_CASE("server with tls: stop") {
   server_stops(secured);

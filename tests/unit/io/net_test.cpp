@@ -1,10 +1,14 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 
+#include "io/socket.h"
 #include "krakend/io/workers.h"
 #include "unit/io/net_contract.h"
 #include "unit/io/net_end_contract.h"
@@ -54,6 +58,67 @@ TEST_CASE("end of tcp: listener") {
 }
 TEST_CASE("tcp: connect") {
   connect_contract<TcpWorld>();
+}
+
+struct Folder {
+  Folder() {
+    char name[] = "/tmp/krakend-net-XXXXXX";
+    REQUIRE(::mkdtemp(name) != nullptr);
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+int connect_unix(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+TEST_CASE("unix socket: accepts, and its file goes with the listener") {
+  TcpWorld world;
+  const Folder folder;
+  const std::string path = folder.path / "s";
+  auto listener = take(world.net().listen({"unix:" + path, 0}));
+  CHECK(listener->local().str() == "unix:" + path);
+  const io::Descriptor client(connect_unix(path));
+  const auto body = [&]() -> Task<> {
+    auto accepted = take(co_await listener->accept());
+    CHECK(accepted->peer().str() == "unix:");
+    REQUIRE(::write(client.get(), "hello", 5) == 5);
+    std::array<std::byte, 5> got{};
+    const auto read = co_await io::read_exact(*accepted, got);
+    CHECK(read);
+    CHECK(as_text(got) == "hello");
+  };
+  world.run(body());
+  listener->close();
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("unix socket: what a killed process left is replaced, and nothing else") {
+  TcpWorld world;
+  const Folder folder;
+  const std::string path = folder.path / "s";
+  auto first = take(world.net().listen({"unix:" + path, 0}));
+  const auto in_use = world.net().listen({"unix:" + path, 0});
+  REQUIRE_FALSE(in_use);
+  CHECK(in_use.error().message.find("in use by another process") != std::string::npos);
+  std::filesystem::rename(path, path + ".kept");  // closing the listener removes its name only
+  first->close();
+  std::filesystem::rename(path + ".kept", path);
+  CHECK(world.net().listen({"unix:" + path, 0}));
+
+  std::ofstream(folder.path / "file") << "precious";
+  const auto occupied = world.net().listen({"unix:" + (folder.path / "file").string(), 0});
+  REQUIRE_FALSE(occupied);
+  CHECK(occupied.error().message.find("no socket") != std::string::npos);
+  CHECK(std::filesystem::exists(folder.path / "file"));
+  CHECK_FALSE(world.net().listen({"unix:/" + std::string(200, 'x'), 0}));
 }
 
 TEST_CASE("tcp: IPv6") {
