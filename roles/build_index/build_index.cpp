@@ -50,7 +50,7 @@ struct BuildIndex::Impl {
       : services(std::move(s)),
         options(std::move(o)),
         log(services.log.module("build_index")),
-        origin_hosts(services.net, services.clock, options.origins, log),
+        origin_hosts(services.loop, services.net, services.clock, options.origins, log),
         origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(), log),
         origin_address(pick_origin(options.origins, services.random)),
         tasks(services.loop, log),

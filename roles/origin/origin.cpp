@@ -45,7 +45,7 @@ struct Origin::Impl {
         backends(b),
         log(services.log.module("origin")),
         tasks(services.loop, log),
-        members(services.net, services.clock, ring_members(options), log),
+        members(services.loop, services.net, services.clock, ring_members(options), log),
         health({services.loop, services.clock, services.client, tasks}, members.hosts(), options.self,
                options.health, log),
         ring(members.hosts(), options.max_replica,

@@ -45,7 +45,7 @@ struct Tracker::Impl {
       : services(std::move(s)),
         options(std::move(o)),
         log(services.log.module("tracker")),
-        origin_hosts(services.net, services.clock, options.origins, log),
+        origin_hosts(services.loop, services.net, services.clock, options.origins, log),
         origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(), log),
         peers(peer_limits(options)),
         policy(make_policy(options)),

@@ -63,14 +63,21 @@ void Hosts::set(std::vector<std::string> hosts) const {
   for (const auto& changed : state_->watchers) changed();
 }
 
-HostWatch::HostWatch(io::Net& net, io::Clock& clock, HostsOptions options, Logger log)
-    : net_(net), clock_(clock), options_(std::move(options)), hosts_(options_.fixed), log_(std::move(log)) {}
+HostWatch::HostWatch(io::Loop& loop, io::Net& net, io::Clock& clock, HostsOptions options, Logger log)
+    : net_(net),
+      clock_(clock),
+      options_(std::move(options)),
+      hosts_(options_.fixed),
+      log_(std::move(log)),
+      configured_(loop) {}
 
 Task<Result<void>> HostWatch::refresh() {
   if (options_.dns.empty()) co_return Result<void>{};
-  auto name = io::Address::parse(options_.dns);
+  const std::string dns = options_.dns;
+  auto name = io::Address::parse(dns);
   if (!name) co_return propagate(name);
   auto found = co_await net_.resolve(name->host, resolve_timeout);
+  if (options_.dns != dns) co_return Result<void>{};  // what was asked for is not wanted any more
   if (!found) co_return propagate(found);
   std::vector<std::string> hosts;
   for (const std::string& address : *found) {
@@ -82,21 +89,25 @@ Task<Result<void>> HostWatch::refresh() {
 }
 
 void HostWatch::configure(const HostsOptions& options) {
-  options_.ttl = options.ttl;
-  if (!options_.dns.empty() || !options.dns.empty()) return;
-  options_.fixed = options.fixed;
-  hosts_.set(options.fixed);
+  if (options == options_) return;
+  options_ = options;
+  if (options_.dns.empty()) hosts_.set(options_.fixed);
+  configured_.notify_all();
 }
 
 Task<> HostWatch::run() {
-  while (!options_.dns.empty()) {
+  for (;;) {
+    if (options_.dns.empty()) {
+      co_await configured_.wait();
+      continue;
+    }
     auto refreshed = co_await refresh();
     if (!refreshed && !failing_) {
       log_.warn("hosts of {} are not known anew, {} stay: {}", options_.dns, hosts_.list().size(),
                 refreshed.error().message);
     }
     failing_ = !refreshed;
-    co_await clock_.sleep(options_.ttl);
+    (void)co_await configured_.wait_for(clock_, options_.ttl);
   }
 }
 

@@ -43,8 +43,7 @@ void describe(ConfigTable& table, AgentConfig& config) {
                "preloading is not there yet");
   table.reloadable({"scheduler.seeder_tti", "scheduler.leecher_tti", "scheduler.conn_tti",
                     "scheduler.super_seeding", "scheduler.connstate", "scheduler.conn", "scheduler.dispatch",
-                    "serve_unverified_ranges", "tracker.hosts.static", "tracker.hosts.ttl",
-                    "build_index.hosts.static", "build_index.hosts.ttl", "store.cache_cleanup",
+                    "serve_unverified_ranges", "tracker.hosts", "build_index.hosts", "store.cache_cleanup",
                     "store.download_cleanup"});
 }
 

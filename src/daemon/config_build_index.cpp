@@ -36,7 +36,7 @@ void describe(ConfigTable& table, BuildIndexConfig& config) {
   accept_retry(table, "tag_replication");
   table.accept_open("remotes", "replication between clusters is not there yet");
   table.accept_open("auth", "backends that need credentials are not there yet");
-  table.reloadable({"origin.hosts.static", "origin.hosts.ttl"});
+  table.reloadable({"origin.hosts"});
 }
 
 }  // namespace krakend::daemon

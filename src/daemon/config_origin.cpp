@@ -47,7 +47,7 @@ void describe(ConfigTable& table, OriginConfig& config) {
   table.accept_open("auth", "backends that need credentials are not there yet");
   table.reloadable({"scheduler.seeder_tti", "scheduler.leecher_tti", "scheduler.conn_tti",
                     "scheduler.super_seeding", "scheduler.connstate", "scheduler.conn", "scheduler.dispatch",
-                    "cluster.static", "cluster.ttl", "castore.cache_cleanup", "castore.capacity"});
+                    "cluster", "castore.cache_cleanup", "castore.capacity"});
 }
 
 }  // namespace krakend::daemon

@@ -28,8 +28,7 @@ void describe(ConfigTable& table, ProxyConfig& config) {
   table.accept_open("registry.docker", "the registry is krakend's own");
   table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"},
                "prefetching is not there yet");
-  table.reloadable({"origin.hosts.static", "origin.hosts.ttl", "build_index.hosts.static",
-                    "build_index.hosts.ttl", "castore.cache_cleanup", "castore.capacity",
+  table.reloadable({"origin.hosts", "build_index.hosts", "castore.cache_cleanup", "castore.capacity",
                     "registry.upload_size_max", "registry.upload_ttl"});
 }
 

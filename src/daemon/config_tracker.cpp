@@ -26,8 +26,7 @@ void describe(ConfigTable& table, TrackerConfig& config) {
                "fixed at 10 s; 1 s and 3 s after a failure");
   table.accept("trackerserver", {"get_metainfo_limit"}, "has none in the reference either");
   table.accept_open("logging", "has none in the reference either");
-  table.reloadable({"trackerserver.announce_limit", "trackerserver.announce_interval", "origin.hosts.static",
-                    "origin.hosts.ttl"});
+  table.reloadable({"trackerserver.announce_limit", "trackerserver.announce_interval", "origin.hosts"});
 }
 
 }  // namespace krakend::daemon

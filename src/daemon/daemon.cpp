@@ -209,7 +209,7 @@ Result<void> Daemon::open_origin_database() {
 Task<Result<std::string>> Daemon::find_own_label(uint16_t port) {
   const cluster::HostsOptions& members = plan_.origin->cluster;
   if (members.dns.empty()) co_return own_label(options_, host_, plan_, port, members.fixed);
-  cluster::HostWatch watch(around_.net, around_.clock, members, log_.role("origin"));
+  cluster::HostWatch watch(around_.loop, around_.net, around_.clock, members, log_.role("origin"));
   const TimePoint deadline = around_.clock.now() + plan_.membership_wait_timeout;
   for (bool told = false;; told = true) {
     auto known = co_await watch.refresh();

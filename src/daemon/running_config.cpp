@@ -6,14 +6,6 @@
 namespace krakend::daemon {
 namespace {
 
-constexpr std::string_view fixed_list = ".static";
-
-/// A fixed list of hosts does not take effect while a name is used instead.
-std::string name_beside(const std::string& path) {
-  if (!path.ends_with(fixed_list)) return {};
-  return path.substr(0, path.size() - fixed_list.size()) + ".dns";
-}
-
 nlohmann::json list_of(const std::vector<RunningConfig::Key>& keys) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& [role, path] : keys) list.push_back({{"role", to_string(role)}, {"key", path}});
@@ -43,7 +35,7 @@ RunningConfig::Changes RunningConfig::adopt(const Config& wanted) {
       const auto changed = differ.find(key.path);
       if (changed == differ.end()) continue;
       const Key name{component->role, key.path};
-      if (!key.live || differ.contains(name_beside(key.path))) {
+      if (!key.live) {
         changes.needs_restart.push_back(name);
       } else {
         changes.live.push_back(name);

@@ -12,6 +12,7 @@
 #include "krakend/core/time.h"
 #include "krakend/http/client.h"
 #include "krakend/io/clock.h"
+#include "krakend/io/condition.h"
 #include "krakend/io/net.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
@@ -70,13 +71,13 @@ class Hosts {
 /// name server does not answer, the last answer holds. Loop thread.
 class HostWatch {
  public:
-  HostWatch(io::Net& net, io::Clock& clock, HostsOptions options, Logger log);
+  HostWatch(io::Loop& loop, io::Net& net, io::Clock& clock, HostsOptions options, Logger log);
   const Hosts& hosts() const { return hosts_; }
   /// Asks the name server now; fixed lists are left alone.
   Task<Result<void>> refresh();
-  /// Other hosts from now on. Between a fixed list and a name there is no way without a restart.
+  /// Other hosts from now on; those of another name once the name server has answered.
   void configure(const HostsOptions& options);
-  /// Refreshes until it is cancelled; returns at once for a fixed list.
+  /// Refreshes until it is cancelled.
   Task<> run();
 
  private:
@@ -86,6 +87,7 @@ class HostWatch {
   HostsOptions options_;
   Hosts hosts_;
   Logger log_;
+  io::Condition configured_;
   bool failing_ = false;
 };
 

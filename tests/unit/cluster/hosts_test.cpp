@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "krakend/io/system.h"
 #include "support/catch.h"
 #include "support/fake_clock.h"
 #include "support/run.h"
@@ -142,7 +143,7 @@ struct Watched {
 TEST_CASE("hosts by name: all addresses with the port, each once, IPv6 in brackets") {
   Watched w;
   w.names.answer = {"10.0.0.1", "10.0.0.2", "10.0.0.1", "fd00::1"};
-  cluster::HostWatch watch(w.names, w.clock, w.options, Logger());
+  cluster::HostWatch watch(w.loop, w.names, w.clock, w.options, Logger());
   CHECK(watch.hosts().list().empty());
   REQUIRE(run(w.loop, watch.refresh()));
   CHECK(watch.hosts().list() == Hosts{"10.0.0.1:15002", "10.0.0.2:15002", "[fd00::1]:15002"});
@@ -151,7 +152,7 @@ TEST_CASE("hosts by name: all addresses with the port, each once, IPv6 in bracke
 TEST_CASE("hosts by name: while there is no answer the last one holds; a ring sees each new one") {
   Watched w;
   w.names.answer = {"10.0.0.1"};
-  cluster::HostWatch watch(w.names, w.clock, w.options, Logger());
+  cluster::HostWatch watch(w.loop, w.names, w.clock, w.options, Logger());
   const HashRing ring(watch.hosts(), 3, nullptr);
   int changes = 0;
   watch.hosts().on_change([&] { ++changes; });
@@ -170,10 +171,49 @@ TEST_CASE("hosts by name: while there is no answer the last one holds; a ring se
 
 TEST_CASE("hosts that are written down are asked of nobody") {
   Watched w;
-  cluster::HostWatch watch(w.names, w.clock, {"a:1", "b:1"}, Logger());
-  run(w.loop, watch.run());
+  cluster::HostWatch watch(w.loop, w.names, w.clock, {"a:1", "b:1"}, Logger());
+  io::TaskGroup tasks(w.loop);
+  tasks.spawn(watch.run(), "watch");
+  while (w.loop.poll() > 0) {
+  }
   CHECK(watch.hosts().list() == Hosts{"a:1", "b:1"});
   CHECK(w.names.asked == 0);
+  run(w.loop, tasks.stop());
+}
+
+TEST_CASE("hosts: from a list to a name, to another name, and back, while it runs") {
+  io::Loop loop;
+  const auto clock = io::make_system_clock(loop);
+  NameServer names;
+  cluster::HostsOptions named;
+  named.dns = "one.example:1";
+  named.ttl = 1h;
+  cluster::HostWatch watch(loop, names, *clock, {"a:1"}, Logger());
+  io::TaskGroup tasks(loop);
+  tasks.spawn(watch.run(), "watch");
+  const auto settle = [&] {
+    while (loop.poll() > 0) {
+    }
+  };
+  settle();
+  watch.configure(named);
+  CHECK(watch.hosts().list() == Hosts{"a:1"});  // until the name server has answered
+  names.answer = {"10.0.0.1"};
+  settle();
+  CHECK(watch.hosts().list() == Hosts{"10.0.0.1:1"});
+
+  named.dns = "two.example:2";
+  names.answer = {"10.0.0.2"};
+  watch.configure(named);
+  settle();
+  CHECK(watch.hosts().list() == Hosts{"10.0.0.2:2"});
+  CHECK(names.asked == 2);
+
+  watch.configure({"b:1"});
+  CHECK(watch.hosts().list() == Hosts{"b:1"});
+  settle();
+  CHECK(names.asked == 2);
+  run(loop, tasks.stop());
 }
 
 }  // namespace
