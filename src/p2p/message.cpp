@@ -19,7 +19,8 @@ enum Type : int32_t {
   cancel_piece = 4,
   error = 5,
   complete = 6,
-  load_report = 100
+  load_report = 100,
+  busy = 101
 };
 
 // Field numbers of p2p.Message and of its bodies.
@@ -97,6 +98,7 @@ PieceFields decode_piece_fields(protozero::pbf_reader body) {
 struct Extension {
   uint32_t version = 0;
   std::optional<Load> load;
+  std::optional<uint32_t> retry_ms;
 };
 
 Extension decode_extension(protozero::pbf_reader body) {
@@ -119,6 +121,9 @@ Extension decode_extension(protozero::pbf_reader body) {
       case 3:
         load.rate = body.get_uint64();
         told = true;
+        break;
+      case 4:
+        result.retry_ms = body.get_uint32();
         break;
       default:
         body.skip();
@@ -240,6 +245,9 @@ Message decode_body(int32_t type, const std::array<std::optional<protozero::data
     case Type::load_report:
       if (!extension.load) throw Malformed{"load report without a load"};
       return LoadReport{*extension.load};
+    case Type::busy:
+      if (!extension.retry_ms) throw Malformed{"busy without a time"};
+      return Busy{std::chrono::milliseconds(*extension.retry_ms)};
     default:
       return Ignored{};
   }
@@ -334,6 +342,15 @@ struct Encoder {
     std::string bytes;
     protozero::pbf_writer{bytes}.add_enum(tag_type, Type::load_report);
     return extended(std::move(bytes), 0, m.load);
+  }
+  std::string operator()(const Busy& m) const {
+    std::string bytes;
+    protozero::pbf_writer{bytes}.add_enum(tag_type, Type::busy);
+    std::string body;
+    protozero::pbf_writer{body}.add_uint32(
+        4, static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(m.retry).count()));
+    protozero::pbf_writer{bytes}.add_message(tag_extension, body);
+    return bytes;
   }
   std::string operator()(const Ignored&) const { return {}; }
 };

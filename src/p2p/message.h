@@ -12,6 +12,7 @@
 #include "krakend/core/ids.h"
 #include "krakend/core/metainfo.h"
 #include "krakend/core/result.h"
+#include "krakend/core/time.h"
 #include "krakend/io/net.h"
 
 namespace krakend::p2p {
@@ -24,12 +25,13 @@ inline constexpr size_t max_message_size = 32 * 1024;
 // The extension between krakend peers (docs/swarm-extension.md, with vectors): field 100 of p2p.Message,
 // which a reference peer skips,
 //
-//   message Extension { uint32 version = 1; uint64 queued = 2; uint64 rate = 3; }
+//   message Extension { uint32 version = 1; uint64 queued = 2; uint64 rate = 3; uint32 retry_ms = 4; }
 //
 // An opener always names its version in the handshake, an acceptor only to an opener that did. Between two
 // that have, a PIECE_PAYLOAD may carry a portion of a piece: all portions of a piece follow each other in
 // order, and other messages but no other payloads may stand between them, so that nothing waits for the end
-// of a piece. And any message may tell the sender's Load, a message of type 100 nothing else.
+// of a piece. And any message may tell the sender's Load, a message of type 100 nothing else. Instead of its
+// handshake an acceptor that has no room may answer such an opener with a message of type 101, Busy.
 
 /// What a peer has to send, to all together.
 struct Load {
@@ -76,11 +78,15 @@ struct Complete {};
 struct LoadReport {
   Load load;
 };
+/// Of the extension, instead of an acceptor's handshake: no room now. Nothing is wrong with the opener.
+struct Busy {
+  Duration retry{0};  ///< until it is worth to call again; whole milliseconds
+};
 /// A type this version does not know: skipped.
 struct Ignored {};
 
 using Message = std::variant<Handshake, PieceRequest, PiecePayload, AnnouncePiece, CancelPiece, PieceError,
-                             Complete, LoadReport, Ignored>;
+                             Complete, LoadReport, Busy, Ignored>;
 
 /// Decodes the protobuf bytes of one message. protocol: broken protobuf, a missing body, negative numbers,
 /// bad ids. All of these crash or poison a reference peer (contract p2p §17), so they never pass.

@@ -19,6 +19,13 @@ Duration PeerBackoff::refused(const PeerId& peer, TimePoint now) {
   return e.pause;
 }
 
+Duration PeerBackoff::busy(const PeerId& peer, TimePoint now, Duration retry) {
+  auto& e = entry(peer, now);
+  const Duration pause = std::clamp(retry, std::min(first_pause, longest_), longest_);
+  e.until = std::max(e.until, now + pause);
+  return pause;
+}
+
 Duration PeerBackoff::fault(const PeerId& peer, TimePoint now) {
   auto& e = entry(peer, now);
   e.pause = longest_;

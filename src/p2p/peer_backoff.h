@@ -11,10 +11,10 @@
 
 namespace krakend::p2p {
 
-/// Which peers of a torrent are left alone, and until when. A refused connection ("I am full", or gone) costs
-/// a short pause that grows; a fault (broken protocol) costs the whole blacklist period at once; wrong bytes
-/// are never forgiven, and a host under which several liars came is not listened to either. Pure: time is an
-/// argument.
+/// Which peers of a torrent are left alone, and until when. A connection refused without a word (full, or
+/// gone) costs a short pause that grows; a peer that says it is busy, the one it names; a fault (broken
+/// protocol) costs the whole blacklist period at once; wrong bytes are never forgiven, and a host under which
+/// several liars came is not listened to either. Pure: time is an argument.
 class PeerBackoff {
  public:
   static constexpr Duration first_pause = 500ms;
@@ -33,6 +33,8 @@ class PeerBackoff {
 
   /// Each returns the pause that it costs.
   Duration refused(const PeerId& peer, TimePoint now);
+  /// It said when to come again: that long, within reason, and no longer the next time.
+  Duration busy(const PeerId& peer, TimePoint now, Duration retry);
   Duration fault(const PeerId& peer, TimePoint now);
   /// Wrong bytes: banned for as long as the torrent lives.
   void ban(const PeerId& peer, const std::string& host);

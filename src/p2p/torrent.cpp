@@ -206,7 +206,8 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
 /// leave a bitmap that claims more than the file holds), or the metainfo describes other bytes.
 Task<> Torrent::recheck() {
   const auto have = have_;
-  auto bad = co_await context_->loop.offload([&, this] { return storage::find_bad_pieces(*file_, *info_, have); });
+  auto bad =
+      co_await context_->loop.offload([&, this] { return storage::find_bad_pieces(*file_, *info_, have); });
   if (!bad) {
     fail_with(bad.error());
     co_return;

@@ -124,7 +124,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool start_dial(const PeerInfo& peer, TimePoint now);
   bool too_mutual(const std::vector<PeerId>& neighbours) const;
   Task<> dial(std::shared_ptr<Torrent> self, PeerInfo peer);
-  Task<Result<void>> handshake_as_opener(io::StreamPtr stream, PeerInfo peer);
+  Task<Result<void>> handshake_as_opener(io::StreamPtr stream, PeerInfo peer, Duration& busy_for);
+  Duration leave_alone(const PeerId& peer, const Error& error, Duration busy_for, TimePoint now);
+  Task<> say_busy(io::StreamPtr stream, const Handshake& peer);
   uint32_t own_extension() const;
   Handshake own_handshake(uint32_t extension, bool opener, Bitfield shown) const;
   bool has_room() const { return peers_.size() + dialing_.size() < context_->options.max_open_conn; }

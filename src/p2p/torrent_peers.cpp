@@ -14,6 +14,8 @@ constexpr Duration first_starved_interval = 250ms;
 /// A connection that carried nothing for this long may be replaced by a new one of the same peer, which has
 /// restarted without our noticing that the old one is dead, or of another peer when all places are taken.
 constexpr Duration replaceable_after = 3s;
+/// What a peer that finds no room is told to wait; it adds up to as much again.
+constexpr Duration busy_retry = 1s;
 /// The last announce (complete) is worth this many attempts.
 constexpr int complete_attempts = 3;
 
@@ -122,6 +124,7 @@ Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
   const io::Address address{peer.ip, static_cast<uint16_t>(peer.port)};
   auto stream = co_await self->context_->net.connect(address, options.handshake_timeout);
   Result<void> done;
+  Duration busy_for{0};
   if (stream) {
     self->last_company_ = self->context_->clock.now();
     self->unreachable_ = 0;
@@ -129,7 +132,7 @@ Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
     ++self->unreachable_;
   }
   if (stream)
-    done = co_await self->handshake_as_opener(*stream, peer);
+    done = co_await self->handshake_as_opener(*stream, peer, busy_for);
   else
     done = propagate(stream);
   self->dialing_.erase(peer.peer_id);
@@ -139,13 +142,22 @@ Task<> Torrent::dial(std::shared_ptr<Torrent> self, PeerInfo peer) {
   const auto now = self->context_->clock.now();
   self->context_->torrent_log.rejected(TorrentLog::Side::outgoing, *self->info_, peer.peer_id,
                                        done.error().message);
-  const bool fault = done.error().code == Errc::protocol;
-  self->note_blacklisted(peer.peer_id, fault ? self->backoff_.fault(peer.peer_id, now)
-                                             : self->backoff_.refused(peer.peer_id, now));
+  self->note_blacklisted(peer.peer_id, self->leave_alone(peer.peer_id, done.error(), busy_for, now));
   if (self->peers_.empty()) self->starved_.notify_all();
 }
 
-Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo peer) {
+/// The pause that a failed dial costs.
+Duration Torrent::leave_alone(const PeerId& peer, const Error& error, Duration busy_for, TimePoint now) {
+  if (error.code == Errc::protocol) return backoff_.fault(peer, now);
+  if (busy_for == Duration{0}) return backoff_.refused(peer, now);
+  // All that were told the same must not come back at the same moment.
+  const auto spread = std::chrono::microseconds(context_->random.below(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(busy_for).count())));
+  return backoff_.busy(peer, now, busy_for + spread);
+}
+
+/// `busy_for`: set when the other side has no room.
+Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo peer, Duration& busy_for) {
   // One timer for both directions: a peer that neither reads nor answers is cut off.
   auto deadline =
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
@@ -155,6 +167,10 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   auto reply = co_await read_message(*stream);
   deadline.cancel();
   if (!reply) co_return propagate(reply);
+  if (const auto* busy = std::get_if<Busy>(&*reply); busy != nullptr && own_extension() > 0) {
+    busy_for = std::max<Duration>(busy->retry, 1ms);
+    co_return fail(Errc::unavailable, "it has no room");
+  }
   auto* theirs = std::get_if<Handshake>(&*reply);
   if (theirs == nullptr) co_return fail(Errc::protocol, "first message is not a bitfield");
   if (theirs->peer_id != peer.peer_id) co_return fail(Errc::protocol, "unexpected peer id");
@@ -185,6 +201,15 @@ bool Torrent::may_replace(const Connection& old) const {
   return context_->clock.now() - std::max(old.last_useful, old.last_progress) > replaceable_after;
 }
 
+/// So that it need not guess. A peer of the reference only understands a connection that ends.
+Task<> Torrent::say_busy(io::StreamPtr stream, const Handshake& peer) {
+  if (own_extension() == 0 || peer.extension == 0) co_return;
+  auto deadline =
+      context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
+  const auto frame = encode_frame(Busy{busy_retry});
+  (void)co_await stream->write(std::as_bytes(std::span(frame)));
+}
+
 Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   const auto now = context_->clock.now();
   const auto refuse = [&](std::string_view why) {
@@ -197,7 +222,10 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   if (peer.peer_id == context_->self.peer_id) co_return refuse("our own peer id");
   if (backoff_.is_faulty(peer.peer_id, now)) co_return refuse("left alone for a fault");
   if (backoff_.is_banned_host(stream->peer().host)) co_return refuse("a host of liars");
-  if (too_mutual(peer.neighbours)) co_return refuse("too many mutual connections");
+  if (too_mutual(peer.neighbours)) {
+    refuse("too many mutual connections");
+    co_return co_await say_busy(stream, peer);
+  }
   // Both dialled each other: the link whose opener has the smaller id stays, on both sides.
   if (dialing_.contains(peer.peer_id) && context_->self.peer_id < peer.peer_id)
     co_return refuse("already dialling");
@@ -205,7 +233,10 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
     if (!may_replace(*old->second)) co_return refuse("already connected");
     drop_connection(ConnectionPtr(old->second));
   }
-  if (peers_.size() >= context_->options.max_open_conn && !make_room(now)) co_return refuse("full");
+  if (peers_.size() >= context_->options.max_open_conn && !make_room(now)) {
+    refuse("full");
+    co_return co_await say_busy(stream, peer);
+  }
   auto deadline =
       context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
   const auto id = peer.peer_id;

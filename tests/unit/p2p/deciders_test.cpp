@@ -131,6 +131,17 @@ TEST_CASE("refusals pause shortly and grow, faults blacklist") {
   CHECK(backoff.allowed(peer(1), now));
 }
 
+TEST_CASE("backoff: a busy peer names its pause, within reason, and it does not grow") {
+  PeerBackoff backoff(30s);
+  const TimePoint now{};
+  for (int i = 0; i < 5; ++i) CHECK(backoff.busy(peer(1), now, 2s) == 2s);
+  CHECK_FALSE(backoff.allowed(peer(1), now + 1999ms));
+  CHECK(backoff.allowed(peer(1), now + 2s));
+  CHECK(backoff.busy(peer(2), now, 1h) == 30s);
+  CHECK(backoff.busy(peer(3), now, Duration{0}) == PeerBackoff::first_pause);
+  CHECK(backoff.refused(peer(1), now) == PeerBackoff::first_pause);
+}
+
 TEST_CASE("backoff: wrong bytes are never forgiven, and neither is a host of several liars") {
   PeerBackoff backoff(30s);
   const TimePoint now{};

@@ -233,6 +233,47 @@ TEST_CASE("engine: a peer that speaks the extension gets portions, a reference p
   }
 }
 
+TEST_CASE("engine: without room a peer that speaks the extension is told so, a reference peer is left") {
+  constexpr uint32_t length = 1024;
+  const std::string blob(length, 'p');
+  p2p::EngineOptions options;
+  options.max_open_conn = 1;
+  EngineStage stage(first_id, options);
+  stage.put(blob, length);
+  const auto info = *run(stage.loop, stage.store.metainfo(Digest::of(blob)));
+  p2p::Handshake handshake{info.info_hash(), info.digest(), *PeerId::parse(second_id), Bitfield(1), ns, {}};
+  auto first = stage.dial();
+  first->send(p2p::encode_frame(handshake));
+  CHECK(std::holds_alternative<p2p::Handshake>(decode(first->read_frame())));
+  handshake.peer_id = *PeerId::parse("0000000000000000000000000000000000000077");
+  auto reference = stage.dial();
+  reference->send(p2p::encode_frame(handshake));
+  CHECK(reference->closed());
+  handshake.extension = p2p::extension_version;
+  auto krakend = stage.dial();
+  krakend->send(p2p::encode_frame(handshake));
+  CHECK(std::get<p2p::Busy>(decode(krakend->read_frame())).retry == 1s);
+  CHECK(krakend->closed());
+}
+
+TEST_CASE("engine: a busy peer is called again when it said so, each time") {
+  Leecher stage;
+  auto listener = stage.listen(first_id);
+  const auto content = stage.open();
+  for (int i = 0; i < 3; ++i) {
+    auto peer = stage.accept(*listener);
+    peer->read_frame();
+    peer->send(p2p::encode_frame(p2p::Busy{500ms}));
+    CHECK(peer->closed());
+    const auto left_alone = stage.engine->blacklist();
+    REQUIRE(left_alone.size() == 1);
+    CHECK(left_alone.front().remaining <= 1s);
+  }
+  auto peer = stage.accept_as(first_id, *listener);
+  stage.serve(*peer, 3);
+  CHECK(stage.read_all(content) == stage.blob);
+}
+
 TEST_CASE("engine: two readers are one download") {
   Leecher stage;
   auto listener = stage.listen(first_id);

@@ -53,6 +53,11 @@ TEST_CASE("frames of the extension") {
   CHECK(hex_of(encode_frame(AnnouncePiece{2, Load{0, 25000000}})) ==
         "00000010100332021002a20607100018c0f0f50b");
   CHECK(hex_of(encode_frame(LoadReport{{4194304, 25000000}})) == "0000000f1064a2060a108080800218c0f0f50b");
+  CHECK(hex_of(encode_frame(Busy{1s})) == "000000081065a2060320e807");
+  const auto busy = decode_message(std::string_view(encode_frame(Busy{250ms})).substr(4));
+  REQUIRE(busy);
+  CHECK(std::get<Busy>(*busy).retry == 250ms);
+  CHECK_FALSE(decode_message(std::string("\x10\x65", 2)));  // busy, for how long?
   auto handshake =
       contract_handshake("98c2b1164e7c9889057941fffcaa67a45f5501ba", Bitfield(3), "library/alpine");
   const auto plain = encode_frame(handshake);
