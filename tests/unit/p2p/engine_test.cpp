@@ -274,6 +274,42 @@ TEST_CASE("engine: a busy peer is called again when it said so, each time") {
   CHECK(stage.read_all(content) == stage.blob);
 }
 
+TEST_CASE("engine: of two peers that call each other at once the link of the smaller id stays") {
+  Leecher stage;
+  const std::string smaller(40, '0');
+  const std::string larger(40, 'f');
+  p2p::Handshake handshake = handshake_of(agent_to_origin().acceptor);
+  handshake.ns = ns;
+
+  SECTION("theirs") {
+    auto listener = stage.listen(smaller);
+    const auto content = stage.open();
+    auto called = stage.accept(*listener);
+    called->read_frame();
+    auto calling = stage.dial();
+    handshake.peer_id = *PeerId::parse(smaller);
+    calling->send(p2p::encode_frame(handshake));
+    CHECK(std::holds_alternative<p2p::Handshake>(decode(calling->read_frame())));
+    called->send(p2p::encode_frame(handshake));
+    CHECK(called->closed());
+    stage.serve(*calling, 3);
+    CHECK(stage.read_all(content) == stage.blob);
+  }
+  SECTION("ours") {
+    auto listener = stage.listen(larger);
+    const auto content = stage.open();
+    auto called = stage.accept(*listener);
+    called->read_frame();
+    auto calling = stage.dial();
+    handshake.peer_id = *PeerId::parse(larger);
+    calling->send(p2p::encode_frame(handshake));
+    CHECK(calling->closed());
+    called->send(p2p::encode_frame(handshake));
+    stage.serve(*called, 3);
+    CHECK(stage.read_all(content) == stage.blob);
+  }
+}
+
 TEST_CASE("engine: two readers are one download") {
   Leecher stage;
   auto listener = stage.listen(first_id);
