@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "krakend/core/time.h"
@@ -10,14 +11,27 @@
 
 namespace krakend::p2p {
 
+/// Whose bytes they are, the first the most urgent. Copies between origins do not come here: they go over
+/// HTTP.
+enum class Traffic {
+  pull,     ///< a client waits for them
+  seeding,  ///< for other peers
+  preheat,  ///< a blob that nobody reads at the moment
+};
+
 /// One direction of a host's traffic, held to a rate. Whoever wants to move bytes waits for its turn, first
 /// come first served, and comes again with the next few: so all connections get the same, whatever their
-/// pieces' sizes. What was not used is lost, but for `credit`. Loop thread.
+/// pieces' sizes. While something more urgent moves, the others get no more than their share of the rate.
+/// What was not used is lost, but for `credit`. Loop thread.
 class Bandwidth {
  public:
   /// Bytes that are asked for at a time.
   static constexpr uint64_t quantum = 128 * KiB;
   static constexpr Duration credit = 20ms;
+  /// Of the rate, by Traffic, while something more urgent moves.
+  static constexpr std::array<double, 3> shares{1, 0.5, 0.2};
+  /// What has not moved for so long is over.
+  static constexpr Duration active_for = 200ms;
 
   explicit Bandwidth(io::Clock& clock) : clock_(clock) {}
   /// Bytes a second; 0: no limit.
@@ -25,12 +39,21 @@ class Bandwidth {
   bool limited() const { return rate_ != 0; }
 
   /// Returns when `bytes` may be moved.
-  Task<> acquire(uint64_t bytes);
+  Task<> acquire(uint64_t bytes, Traffic traffic);
 
  private:
   io::Clock& clock_;
   uint64_t rate_ = 0;
-  TimePoint free_{};  ///< all that was promised has been moved by then
+  /// Until when everything that was promised has been moved.
+  TimePoint free_{};
+  struct Class {
+    TimePoint last{};  ///< asked
+    TimePoint free{};  ///< as free_, at the rate of its share
+  };
+  std::array<Class, shares.size()> classes_{};
+
+  Duration time_of(uint64_t bytes, double share) const;
+  bool is_pressed(size_t index, TimePoint now) const;
 };
 
 }  // namespace krakend::p2p

@@ -130,7 +130,7 @@ Task<bool> Connection::write_portion(PiecePayload header, const Payload& payload
   const uint64_t step = payload.egress->limited() ? Bandwidth::quantum : header.length;
   for (uint64_t at = 0; written && at < header.length; at += step) {
     const uint64_t part = std::min(step, header.length - at);
-    co_await payload.egress->acquire(part);
+    co_await payload.egress->acquire(part, Traffic::seeding);
     written = co_await stream_->send_file(payload.file, begin + at, part);
   }
   co_return written.has_value();

@@ -161,7 +161,7 @@ Task<Result<uint32_t>> Torrent::receive_limited(Connection& connection, uint64_t
   uint32_t sum = 0;
   for (uint64_t at = 0; at < length; at += Bandwidth::quantum) {
     const uint64_t part = std::min(Bandwidth::quantum, length - at);
-    co_await context_->ingress.acquire(part);
+    co_await context_->ingress.acquire(part, readers_ > 0 ? Traffic::pull : Traffic::preheat);
     auto received = co_await stream.receive_file(file_, offset + at, part, tap);
     if (!received) co_return received;
     sum = crc32_combine(sum, *received, part);
