@@ -8,7 +8,9 @@ Task<> Bandwidth::acquire(uint64_t bytes) {
   const TimePoint begin = std::max(free_, now - credit);
   const double seconds = static_cast<double>(bytes) / static_cast<double>(rate_);
   free_ = begin + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-  if (begin > now) co_await clock_.sleep(begin - now);
+  if (begin <= now) co_return;
+  waits_.add();
+  co_await clock_.sleep(begin - now);
 }
 
 }  // namespace krakend::p2p

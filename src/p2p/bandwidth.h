@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
+#include "krakend/core/metrics.h"
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
 #include "krakend/io/clock.h"
@@ -19,7 +21,8 @@ class Bandwidth {
   static constexpr uint64_t quantum = 128 * KiB;
   static constexpr Duration credit = 20ms;
 
-  explicit Bandwidth(io::Clock& clock) : clock_(clock) {}
+  /// `waits` counts who has to wait.
+  explicit Bandwidth(io::Clock& clock, Counter waits = {}) : clock_(clock), waits_(std::move(waits)) {}
   /// Bytes a second; 0: no limit.
   void set_rate(uint64_t rate) { rate_ = rate; }
   bool limited() const { return rate_ != 0; }
@@ -29,6 +32,7 @@ class Bandwidth {
 
  private:
   io::Clock& clock_;
+  Counter waits_;
   uint64_t rate_ = 0;
   TimePoint free_{};  ///< all that was promised has been moved by then
 };

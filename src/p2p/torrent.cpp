@@ -71,7 +71,8 @@ Torrent::Torrent(ContextPtr context, std::string ns, storage::PartialBlobPtr par
       have_(partial_->have()),
       receiving_(have_.size()),
       picker_(have_),
-      backoff_(context_->options.blacklist_duration, context_->options.disable_blacklist),
+      backoff_(context_->options.blacklist_duration, context_->options.disable_blacklist,
+               context_->metrics.limit(SwarmLimit::left_alone)),
       last_origin_sought_(context_->clock.now()),
       last_company_(last_origin_sought_),
       progress_(context_->loop),
@@ -97,7 +98,8 @@ Torrent::Torrent(ContextPtr context, std::string ns, MetaInfo info, storage::Blo
       prefix_(have_.size()),
       complete_(true),
       picker_(have_),
-      backoff_(context_->options.blacklist_duration, context_->options.disable_blacklist),
+      backoff_(context_->options.blacklist_duration, context_->options.disable_blacklist,
+               context_->metrics.limit(SwarmLimit::left_alone)),
       last_origin_sought_(context_->clock.now()),
       last_company_(last_origin_sought_),
       progress_(context_->loop),
@@ -206,7 +208,8 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
 /// leave a bitmap that claims more than the file holds), or the metainfo describes other bytes.
 Task<> Torrent::recheck() {
   const auto have = have_;
-  auto bad = co_await context_->loop.offload([&, this] { return storage::find_bad_pieces(*file_, *info_, have); });
+  auto bad =
+      co_await context_->loop.offload([&, this] { return storage::find_bad_pieces(*file_, *info_, have); });
   if (!bad) {
     fail_with(bad.error());
     co_return;

@@ -36,6 +36,16 @@ TEST_CASE("bandwidth: what was not used is not saved up") {
   CHECK(to_seconds(clock.now() - start) > 0.97);
 }
 
+TEST_CASE("bandwidth: who has to wait is counted") {
+  io::Loop loop;
+  FakeClock clock;
+  const Metrics metrics;
+  Bandwidth bandwidth(clock, metrics.counter({"waits_total", "Waits"}));
+  bandwidth.set_rate(1'000'000);
+  for (int i = 0; i < 3; ++i) run(loop, bandwidth.acquire(500'000));
+  CHECK_THAT(metrics.text(), Catch::Matchers::Contains("krakend_waits_total 2\n"));
+}
+
 TEST_CASE("bandwidth: no limit, no waiting") {
   io::Loop loop;
   FakeClock clock;
