@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <utility>
 
 namespace krakend {
@@ -31,7 +32,7 @@ struct Histogram::Cell {
   std::shared_ptr<prometheus::Registry> registry;  ///< owns what is exported
   prometheus::Histogram* exported = nullptr;
   // Of a timer.
-  std::atomic<bool> told{false};  ///< somebody tells statsd
+  std::atomic<bool> kept{false};  ///< for statsd
   Counter dropped;
   std::mutex mutex;
   std::vector<double> fresh;
@@ -46,7 +47,7 @@ struct Histogram::Cell {
 void Histogram::observe(double value) const {
   if (!cell_) return;
   cell_->exported->Observe(value);
-  if (!cell_->told) return;
+  if (!cell_->kept) return;
   const std::lock_guard lock(cell_->mutex);
   if (cell_->fresh.size() < Metrics::max_timings)
     cell_->fresh.push_back(value);
@@ -163,6 +164,7 @@ struct Metrics::State {
                                                   const std::vector<double>& bounds,
                                                   const std::vector<std::string>& bucket_names) {
     auto cell = find(histograms, role, name, prometheus::BuildHistogram(), bounds);
+    if (bucket_names.empty() && !name.statsd.empty()) cell->kept = keep_timings.contains(role);
     if (!cell->buckets.empty()) return cell;
     for (const std::string& bucket : bucket_names) cell->buckets.push_back({bucket});
     return cell;
@@ -172,6 +174,7 @@ struct Metrics::State {
   std::map<Key, Entry<Counter::Cell>> counters;
   std::map<Key, Entry<Gauge::Cell>> gauges;
   std::map<Key, Entry<Histogram::Cell>> histograms;
+  std::set<std::string> keep_timings;  ///< roles
   std::vector<std::function<void()>> refreshers;
 };
 
@@ -219,10 +222,16 @@ std::string Metrics::text() const {
   return prometheus::TextSerializer().Serialize(state_->registry->Collect());
 }
 
+void Metrics::keep_timings() const {
+  state_->keep_timings.insert(role_);
+  for (auto& [key, entry] : state_->histograms) {
+    if (key.role == role_ && !entry.statsd.empty() && entry.cell->buckets.empty()) entry.cell->kept = true;
+  }
+}
+
 void Metrics::State::append_timings(Entry<Histogram::Cell>& entry, std::vector<StatsdSample>& samples) {
   constexpr double milliseconds = 1e3;
   const std::lock_guard lock(entry.cell->mutex);
-  entry.cell->told = true;
   for (const double seconds : std::exchange(entry.cell->fresh, {}))
     samples.push_back({entry.statsd, "ms", fmt::format("{:.6f}", seconds * milliseconds)});
 }

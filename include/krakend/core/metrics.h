@@ -100,6 +100,8 @@ class Metrics {
 
   /// Prometheus text of all roles.
   std::string text() const;
+  /// From now on what timers of this role observe is kept for changes(), which is to be called often then.
+  void keep_timings() const;
   /// What has changed for this role since the last call: counters by how much, gauges that were set, and what
   /// timers observed, at most max_timings of each; what was more is counted.
   static constexpr size_t max_timings = 1000;

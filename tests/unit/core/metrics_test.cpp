@@ -52,7 +52,10 @@ TEST_CASE("timers: a histogram of seconds, and milliseconds for statsd once some
   const Metrics metrics = Metrics().role("origin");
   const Histogram latency = metrics.timer({"wait_seconds", "Waits", "latency"}, {0.1, 1});
   latency.observe(0.05);
-  CHECK(metrics.changes().empty());  // nobody had asked before
+  CHECK(metrics.changes().empty());  // nobody had asked for them
+  metrics.keep_timings();
+  metrics.timer({"later_seconds", "Made later", "later"}, {1}).observe(2);
+  CHECK(metrics.changes().at(0).name == "later");
   for (const double seconds : {0.0125, 0.5}) latency.observe(seconds);
   CHECK_THAT(metrics.text(), Contains("krakend_wait_seconds_bucket{role=\"origin\",le=\"0.1\"} 2"));
   CHECK_THAT(metrics.text(), Contains("krakend_wait_seconds_count{role=\"origin\"} 3"));
