@@ -20,7 +20,11 @@ Replicator::Replicator(Services services, std::string self, Duration write_back_
       log_(std::move(log)),
       failures_(services.metrics.counter({"replication_failures_total",
                                           "Copies of blobs that could not be given to another owner",
-                                          "replicate_blob_errors"})) {}
+                                          "replicate_blob_errors"})),
+      seconds_(services.metrics.timer(
+          {"replication_seconds", "Until a blob from the backend was given to all other owners",
+           "replicate_blob"},
+          {0.01, 0.1, 1, 10, 100})) {}
 
 std::vector<std::string> Replicator::others(const Digest& digest) const {
   std::vector<std::string> hosts = services_.ring.locations(digest);
@@ -67,7 +71,9 @@ Task<> Replicator::transfer(Digest digest) {
   std::function<Task<>(size_t)> work = [this, hosts = std::move(hosts), blob = *blob](size_t i) {
     return transfer_to(hosts[i], blob);
   };
+  const TimePoint began = services_.clock.now();
   co_await io::run_parallel(services_.loop, services_.tasks, count, parallel_copies, work);
+  seconds_.observe(to_seconds(services_.clock.now() - began));
 }
 
 Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {

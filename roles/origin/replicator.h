@@ -20,6 +20,7 @@ class Replicator {
  public:
   struct Services {
     io::Loop& loop;
+    io::Clock& clock;
     io::Random& random;
     http::Client& client;
     io::TaskGroup& tasks;
@@ -59,6 +60,7 @@ class Replicator {
   const Duration write_back_stagger_;
   Logger log_;
   Counter failures_;
+  Histogram seconds_;
 };
 
 }  // namespace krakend::origin

@@ -16,11 +16,20 @@ WriteBack::WriteBack(Services services, retry::RetryQueueOptions options, Logger
 }
 
 void WriteBack::count(const Metrics& metrics) {
+  added_ = metrics.counter({"writeback_added_total", "Blobs that are to be copied", "tasks.added"});
+  refused_ = metrics.counter(
+      {"writeback_refused_total", "Blobs that were refused because too many wait: writeback.tasks_max"});
   written_ = metrics.counter({"writeback_blobs_total", "Blobs that were copied to their backend"});
   failures_ =
       metrics.counter({"writeback_failures_total", "Attempts to copy a blob that failed", "task_failures"});
   missing_ = metrics.counter(
       {"writeback_missing_total", "Blobs that were gone before they were copied", "missing_files"});
+  // The reference's buckets (contract backends-replication §9).
+  const std::vector<Duration> bounds = exponential_bounds(1s, 1.4, 30);
+  upload_seconds_ =
+      metrics.histogram({"writeback_upload_seconds", "Until the backend had a blob", "upload"}, bounds);
+  lifetime_ = metrics.histogram(
+      {"writeback_lifetime_seconds", "From the push of a blob until the backend had it", "lifetime"}, bounds);
   const Gauge tasks =
       metrics.gauge({"writeback_tasks", "Blobs that wait for their backend", "queue.total.size"});
   const Gauge running = metrics.gauge({"writeback_tasks_running", "Blobs that are being copied"});
@@ -76,6 +85,10 @@ Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay,
   if (!flagged) co_return flagged;
   retry::RetryTask task{std::move(ns), digest.hex(), delay};
   auto added = co_await queue_.add(std::move(task));
+  if (added)
+    added_.add();
+  else if (added.error().code == Errc::unavailable)
+    refused_.add();
   if (!added && !queue_.has(digest.hex())) {
     auto cleared = co_await services_.store.set_persist(digest, false);
     if (!cleared) log_.warn("{} stays protected from deletion: {}", digest.str(), cleared.error().message);
@@ -106,7 +119,7 @@ Task<Result<void>> WriteBack::execute(retry::RetryTask task) {
     log_.error("\"{}\" is no digest: nothing can be written back", task.name);
     co_return Result<void>{};
   }
-  auto copied = co_await copy(task.ns, *digest);
+  auto copied = co_await copy(std::move(task), *digest);
   if (!copied) failures_.add();
   if (!copied) co_return copied;
   auto cleared = co_await services_.store.set_persist(*digest, false);
@@ -114,7 +127,8 @@ Task<Result<void>> WriteBack::execute(retry::RetryTask task) {
   co_return cleared;
 }
 
-Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
+Task<Result<void>> WriteBack::copy(retry::RetryTask task, Digest digest) {
+  const std::string& ns = task.ns;
   auto backend = services_.backends.find(ns);
   if (!backend) {
     log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
@@ -141,10 +155,13 @@ Task<Result<void>> WriteBack::copy(std::string ns, Digest digest) {
     co_return Result<void>{};
   }
   if (!blob) co_return propagate(blob);
+  const TimePoint began = services_.clock.now();
   auto uploaded =
       co_await (*backend)->upload(digest.hex(), (*blob)->file(), services_.store.data_path(digest));
   if (!uploaded) co_return uploaded;
   written_.add();
+  upload_seconds_.observe(to_seconds(services_.clock.now() - began));
+  lifetime_.observe(to_seconds(services_.clock.wall() - task.created));
   log_.info("{} written back, namespace {}", digest.str(), ns);
   co_return uploaded;
 }

@@ -53,7 +53,7 @@ class WriteBack {
  private:
   Task<Result<void>> execute(retry::RetryTask task);
   void count(const Metrics& metrics);
-  Task<Result<void>> copy(std::string ns, Digest digest);
+  Task<Result<void>> copy(retry::RetryTask task, Digest digest);
   /// Flags without a task come from a crash between the two, or from a lost database.
   Task<> adopt_flagged();
   Task<> adopt(std::vector<Digest> flagged);
@@ -61,9 +61,13 @@ class WriteBack {
   Services services_;
   Logger log_;
   retry::RetryQueue queue_;
+  Counter added_;
+  Counter refused_;
   Counter written_;
   Counter failures_;
   Counter missing_;
+  Histogram upload_seconds_;
+  Histogram lifetime_;
 };
 
 }  // namespace krakend::origin

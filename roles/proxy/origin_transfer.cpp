@@ -20,9 +20,17 @@ Task<Result<uint64_t>> OriginTransfer::stat(std::string repo, Digest digest) {
 
 Task<Result<registry::OpenedBlob>> OriginTransfer::open(std::string repo, Digest digest) {
   auto local = co_await store_.open(digest);
-  if (local) co_return registry::OpenedBlob{std::move(*local), "disk"};
+  if (local) {
+    counters_.served.add((*local)->size());
+    co_return registry::OpenedBlob{std::move(*local), "disk"};
+  }
+  counters_.downloads.add();
   auto fetched = co_await downloads_.fetch(std::move(repo), digest);
-  if (!fetched) co_return propagate(fetched);
+  if (!fetched) {
+    counters_.download_failures.add();
+    co_return propagate(fetched);
+  }
+  counters_.served.add((*fetched)->size());
   co_return registry::OpenedBlob{std::move(*fetched), "origin"};
 }
 
@@ -35,7 +43,9 @@ Task<Result<std::vector<std::string>>> OriginTransfer::list_names(std::string pr
 }
 
 Task<Result<void>> OriginTransfer::put_tag(std::string repo, std::string tag, Digest digest) {
-  co_return co_await tags_.put(fmt::format("{}:{}", repo, tag), digest, true);
+  auto put = co_await tags_.put(fmt::format("{}:{}", repo, tag), digest, true);
+  counters_.tagged(put.has_value());
+  co_return put;
 }
 
 Task<Result<void>> OriginTransfer::remove_tag(std::string repo, std::string tag) {
@@ -71,6 +81,14 @@ Task<Result<OriginTransfer::Stored>> OriginTransfer::store_locally(Digest digest
 }
 
 Task<Result<void>> OriginTransfer::put_blob(std::string repo, Digest digest, storage::UploadPtr upload) {
+  counters_.uploads.add();
+  auto given = co_await give_to_origins(std::move(repo), digest, std::move(upload));
+  counters_.uploaded(given.has_value());
+  co_return given;
+}
+
+Task<Result<void>> OriginTransfer::give_to_origins(std::string repo, Digest digest,
+                                                   storage::UploadPtr upload) {
   // Asked before the commit: in one process with an origin the commit makes the blob the origin's as well.
   const auto size = co_await origins_.stat(std::move(repo), digest);
   if (size) {

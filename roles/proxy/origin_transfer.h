@@ -9,6 +9,7 @@
 #include "krakend/registry/registry.h"
 #include "krakend/storage/blob_store.h"
 #include "roles/proxy/downloads.h"
+#include "roles/proxy/transfer_counters.h"
 
 namespace krakend::proxy {
 
@@ -22,6 +23,7 @@ class OriginTransfer final : public registry::Transfer {
     api::TagClient& tags;
     Downloads& downloads;
     io::Clock& clock;
+    const Metrics& metrics;
   };
   OriginTransfer(Parts parts, PieceLengthFn piece_length, Logger log)
       : store_(parts.store),
@@ -29,6 +31,7 @@ class OriginTransfer final : public registry::Transfer {
         tags_(parts.tags),
         downloads_(parts.downloads),
         clock_(parts.clock),
+        counters_(parts.metrics),
         piece_length_(std::move(piece_length)),
         log_(std::move(log)) {}
 
@@ -56,12 +59,14 @@ class OriginTransfer final : public registry::Transfer {
     bool created = false;  ///< by this push; otherwise it was there before
   };
   Task<Result<Stored>> store_locally(Digest digest, storage::UploadPtr upload);
+  Task<Result<void>> give_to_origins(std::string repo, Digest digest, storage::UploadPtr upload);
 
   storage::BlobStore& store_;
   api::OriginCluster& origins_;
   api::TagClient& tags_;
   Downloads& downloads_;
   io::Clock& clock_;
+  TransferCounters counters_;
   PieceLengthFn piece_length_;
   Logger log_;
 };

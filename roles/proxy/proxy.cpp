@@ -38,7 +38,7 @@ struct Proxy::Impl {
                 services.log.module("origins")),
         tags(services.client, services.clock, services.random, build_index_hosts.hosts()),
         downloads(services.loop, store, origins, options.piece_length, services.log.module("downloads")),
-        transfer({store, origins, tags, downloads, services.clock}, options.piece_length,
+        transfer({store, origins, tags, downloads, services.clock, services.metrics}, options.piece_length,
                  services.log.module("transfer")),
         handler(services.loop, transfer, options.registry, services.log.module("registry")),
         tasks(services.loop, services.log),

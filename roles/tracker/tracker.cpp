@@ -8,6 +8,7 @@
 #include "krakend/api/requests.h"
 #include "krakend/io/task_group.h"
 #include "roles/tracker/announce_parser.h"
+#include "roles/tracker/handout_counts.h"
 #include "roles/tracker/handout_policy.h"
 #include "roles/tracker/peer_store.h"
 
@@ -53,6 +54,7 @@ struct Tracker::Impl {
         metainfo_seconds(services.metrics.timer(
             {"metainfo_seconds", "Until a metainfo was there, the cache included", "get_metainfo"},
             {0.001, 0.01, 0.1, 1, 10})),
+        handouts(services.metrics),
         tasks(services.loop, log) {}
 
   http::Router router();
@@ -75,6 +77,7 @@ struct Tracker::Impl {
   HandoutPolicy policy;
   api::LookupCache<std::string, Json> metainfo;
   Histogram metainfo_seconds;
+  HandoutCounts handouts;
   io::TaskGroup tasks;
 };
 
@@ -164,6 +167,7 @@ Task<http::Response> Tracker::Impl::handle_announce(AnnounceRequest announce) {
                                 services.clock.now(), services.random);
     if (owners) answer.peers.insert(answer.peers.end(), owners->begin(), owners->end());
     policy.sort(answer.peers, services.random);
+    handouts.handed_out(answer.peers);
   }
   co_return http::text_response(200, answer.json());
 }

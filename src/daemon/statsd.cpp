@@ -10,7 +10,9 @@ StatsdReporter::StatsdReporter(Services services, std::string target, std::strin
     : services_(std::move(services)),
       target_(std::move(target)),
       prefix_(std::move(prefix)),
-      log_(log.module("statsd")) {}
+      log_(log.module("statsd")) {
+  services_.metrics.keep_timings();
+}
 
 void StatsdReporter::report(io::DatagramSender& sender) const {
   std::string packet;

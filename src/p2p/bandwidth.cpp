@@ -27,7 +27,9 @@ Task<> Bandwidth::acquire(uint64_t bytes, Traffic traffic) {
   own.last = now;
   const TimePoint begin = std::max(free_, now - credit);
   free_ = begin + time_of(bytes, 1);
-  if (begin > now) co_await clock_.sleep(begin - now);
+  if (begin <= now) co_return;
+  waits_.add();
+  co_await clock_.sleep(begin - now);
 }
 
 }  // namespace krakend::p2p

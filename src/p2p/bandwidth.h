@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 
+#include "krakend/core/metrics.h"
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
 #include "krakend/io/clock.h"
@@ -33,7 +35,8 @@ class Bandwidth {
   /// What has not moved for so long is over.
   static constexpr Duration active_for = 200ms;
 
-  explicit Bandwidth(io::Clock& clock) : clock_(clock) {}
+  /// `waits` counts who has to wait.
+  explicit Bandwidth(io::Clock& clock, Counter waits = {}) : clock_(clock), waits_(std::move(waits)) {}
   /// Bytes a second; 0: no limit.
   void set_rate(uint64_t rate) { rate_ = rate; }
   bool limited() const { return rate_ != 0; }
@@ -43,6 +46,7 @@ class Bandwidth {
 
  private:
   io::Clock& clock_;
+  Counter waits_;
   uint64_t rate_ = 0;
   /// Until when everything that was promised has been moved.
   TimePoint free_{};

@@ -1,6 +1,7 @@
 #include "p2p/connection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "krakend/core/hex.h"
 
@@ -90,6 +91,7 @@ Task<std::optional<UploadTurns::Turn>> Connection::wait_for_turn(UploadTurns& tu
   UploadTurns::Place place(turns, pieces_.front().at, wake_);
   while (!closed_ && !pieces_.empty() && control_.empty()) {
     if (auto turn = place.take()) co_return turn;
+    if (!std::exchange(pieces_.front().waited, true)) turns.count_wait();
     co_await wake_.wait_for(clock, UploadTurns::look_again);
   }
   co_return std::nullopt;

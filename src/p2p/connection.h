@@ -58,6 +58,8 @@ class Connection {
   /// Ends both tasks soon. Idempotent.
   void close();
   bool closed() const { return closed_; }
+  /// It was closed because the peer did not read what it was told.
+  bool unread() const { return control_.size() > max_queued_control; }
   /// Whether new requests may go there.
   bool askable() const { return !closed_ && !snubbed && !retiring; }
 
@@ -115,6 +117,7 @@ class Connection {
   struct Asked {
     PieceIndex piece;
     TimePoint at;
+    bool waited = false;  ///< for its turn, and that is counted
   };
   std::deque<Asked> pieces_;
   uint64_t in_backlog_ = 0;  ///< bytes of ours

@@ -7,6 +7,7 @@
 #include "p2p/network_events.h"
 #include "p2p/request_budget.h"
 #include "p2p/seldom.h"
+#include "p2p/swarm_metrics.h"
 #include "p2p/torrent_log.h"
 #include "p2p/upload_turns.h"
 
@@ -26,10 +27,11 @@ struct Context {
         self(std::move(own)),
         options(std::move(opts)),
         tracker(t),
-        egress(s.clock),
-        ingress(s.clock),
+        metrics(s.metrics),
+        egress(s.clock, metrics.limit(SwarmLimit::egress)),
+        ingress(s.clock, metrics.limit(SwarmLimit::ingress)),
         backlog(s.loop),
-        turns(s.clock, backlog),
+        turns(s.clock, backlog, metrics.limit(SwarmLimit::uploads)),
         log(std::move(l)),
         events(s.clock, self.peer_id),
         torrent_log(s.clock, self),
@@ -44,6 +46,16 @@ struct Context {
     ingress.set_rate(limited ? std::max(options.ingress_bits_per_sec / bits, uint64_t{1}) : 0);
   }
 
+  /// Counts that a limit was met.
+  void met(SwarmLimit limit) const { metrics.limit(limit).add(); }
+  /// Cuts a stream off whose handshake takes too long.
+  io::Timer handshake_deadline(const io::StreamPtr& stream) const {
+    return clock.after(options.handshake_timeout, [stream, late = metrics.limit(SwarmLimit::handshake_time)] {
+      late.add();
+      stream->shutdown();
+    });
+  }
+
   io::Loop& loop;
   io::Clock& clock;
   io::Random& random;
@@ -53,6 +65,7 @@ struct Context {
   EngineOptions options;
   RequestBudget budget;
   Tracker* tracker;  ///< null at an origin
+  SwarmMetrics metrics;
   Bandwidth egress;
   Bandwidth ingress;
   Backlog backlog;

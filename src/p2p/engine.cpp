@@ -6,7 +6,11 @@ namespace krakend::p2p {
 
 Engine::Engine(Services services, EngineSelf self, EngineOptions options, Tracker* tracker, Logger log)
     : impl_(std::make_shared<Impl>(
-          std::make_shared<Context>(services, std::move(self), options, tracker, log.module("p2p")))) {}
+          std::make_shared<Context>(services, std::move(self), options, tracker, log.module("p2p")))) {
+  services.metrics.on_read([weak = std::weak_ptr(impl_)] {
+    if (const auto impl = weak.lock()) impl->show_use();
+  });
+}
 
 Engine::~Engine() = default;
 
@@ -23,6 +27,16 @@ Result<void> Engine::configure(EngineOptions options) {
   context.limit_rates();
   for (const auto& [digest, torrent] : impl_->torrents) torrent->configured();
   return {};
+}
+
+void Engine::Impl::show_use() const {
+  SwarmUse use;
+  for (const auto& [digest, torrent] : torrents) torrent->add_use(use);
+  use.handshakes = pending_handshakes.size();
+  use.uploads = context->turns.running();
+  use.uploads_waiting = context->turns.waiting();
+  use.requested_bytes = context->budget.outstanding();
+  context->metrics.show(use);
 }
 
 Result<void> Engine::Impl::open_torrent_log(const TorrentLogOptions& options) {

@@ -29,6 +29,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   explicit Impl(ContextPtr c) : context(std::move(c)) {}
 
+  void show_use() const;
   Result<void> open_logs();
   Result<void> open_torrent_log(const TorrentLogOptions& options);
   Task<> accept_loop(std::shared_ptr<Impl> self);

@@ -22,10 +22,12 @@ Task<Result<Message>> Engine::Impl::read_handshake(std::shared_ptr<Impl> self, i
     std::list<io::StreamPtr>::iterator own;
   };
   auto& all = self->pending_handshakes;
-  if (all.size() >= max_pending_handshakes) all.front()->shutdown();
+  if (all.size() >= max_pending_handshakes) {
+    self->context->met(SwarmLimit::handshakes);
+    all.front()->shutdown();
+  }
   const Pending pending(all, stream);
-  const auto& ctx = *self->context;
-  auto deadline = ctx.clock.after(ctx.options.handshake_timeout, [stream] { stream->shutdown(); });
+  const auto deadline = self->context->handshake_deadline(stream);
   co_return co_await read_message(*stream);
 }
 

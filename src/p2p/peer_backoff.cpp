@@ -8,7 +8,10 @@ PeerBackoff::Entry& PeerBackoff::entry(const PeerId& peer, TimePoint now) {
   if (entries_.size() >= max_entries) {
     std::erase_if(entries_, [now](const auto& item) { return item.second.until <= now; });
   }
-  if (entries_.size() >= max_entries) entries_.erase(entries_.begin());
+  if (entries_.size() >= max_entries) {
+    entries_.erase(entries_.begin());
+    crowded_.add();
+  }
   return entries_[peer];
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "krakend/core/ids.h"
+#include "krakend/core/metrics.h"
 #include "krakend/core/time.h"
 
 namespace krakend::p2p {
@@ -23,7 +24,9 @@ class PeerBackoff {
   /// Liars of one host, each under another id, before the host itself is banned.
   static constexpr unsigned max_liars_of_host = 3;
 
-  explicit PeerBackoff(Duration blacklist_duration, bool disabled = false) {
+  /// `crowded` counts peers that are forgotten too early, because there are too many.
+  explicit PeerBackoff(Duration blacklist_duration, bool disabled = false, Counter crowded = {})
+      : crowded_(std::move(crowded)) {
     configure(blacklist_duration, disabled);
   }
   /// `disabled`: pauses do not grow beyond the first one.
@@ -47,6 +50,8 @@ class PeerBackoff {
   void clear();
   /// Who is left alone now, and for how long.
   std::vector<std::pair<PeerId, Duration>> list(TimePoint now) const;
+  /// Peers remembered, those included whose time has passed.
+  size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {
@@ -56,6 +61,7 @@ class PeerBackoff {
   };
   Entry& entry(const PeerId& peer, TimePoint now);
 
+  Counter crowded_;
   Duration longest_{};
   std::unordered_map<PeerId, Entry> entries_;
   std::map<std::string, unsigned> liars_;  ///< by host

@@ -96,6 +96,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool wanted_by_nobody() const;
   TorrentStatus status() const;
   void append_blacklist(std::vector<BlacklistEntry>& all) const;
+  /// Adds what this torrent uses.
+  void add_use(SwarmUse& use) const;
   /// Closes connections over which nothing useful moved for `conn_tti`, and those older than `conn_ttl`.
   void close_old_connections(TimePoint now);
   /// Reads the connections' counters. Called every second.

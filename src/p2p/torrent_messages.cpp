@@ -66,6 +66,7 @@ Result<void> Torrent::handle_small(Connection& connection, const Message& messag
 Result<void> Torrent::useless(Connection& connection) {
   const uint64_t most = max_useless + max_useless_of_piece * info_->piece_count();
   if (++connection.useless <= most) return {};
+  context_->met(SwarmLimit::useless_messages);
   return fail(Errc::protocol, "more than {} messages that are of no use", most);
 }
 
@@ -82,6 +83,7 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     refuse("shutting down");
   } else if (!connection.send_piece(request.index, context_->clock.now(),
                                     context_->options.sender_buffer_size)) {
+    context_->met(SwarmLimit::queued_requests);
     refuse("too many requests");
   } else {
     return {};
@@ -290,6 +292,7 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
   connection.last_useful = now;
   connection.times.arrived(now);
   context_->budget.arrived(size, now);
+  context_->metrics.received.add(size);
   last_piece_ = now;
   if (auto* counted = counts(connection.id())) ++counted->good_pieces_received;
   context_->events.about_piece("receive_piece", info_->info_hash(), connection.id(), index);

@@ -113,6 +113,7 @@ void Torrent::give_up_without_peers(TimePoint now) {
   if (!nobody && announce_error_.empty() && unreachable_ == 0) return;
   const auto& no_peer = context_->options.no_peer_timeout;
   if (now - last_company_ <= (nobody ? std::min(hopeless_after, no_peer) : no_peer)) return;
+  context_->met(SwarmLimit::no_peer_time);
   const auto code = nobody && banned_ == 0 ? Errc::not_found : Errc::unavailable;
   auto why = fmt::format("blob {} cannot be fetched: {}", info_->digest().str(), waits_for());
   context_->log.warn("digest={} download given up: {}", info_->digest().str(), why);
@@ -159,8 +160,7 @@ Duration Torrent::leave_alone(const PeerId& peer, const Error& error, Duration b
 /// `busy_for`: set when the other side has no room.
 Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo peer, Duration& busy_for) {
   // One timer for both directions: a peer that neither reads nor answers is cut off.
-  auto deadline =
-      context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
+  auto deadline = context_->handshake_deadline(stream);
   const auto frame = encode_frame(own_handshake(own_extension(), true, have_));
   auto written = co_await stream->write(std::as_bytes(std::span(frame)));
   if (!written) co_return propagate(written);
@@ -204,8 +204,7 @@ bool Torrent::may_replace(const Connection& old) const {
 /// So that it need not guess. A peer of the reference only understands a connection that ends.
 Task<> Torrent::say_busy(io::StreamPtr stream, const Handshake& peer) {
   if (own_extension() == 0 || peer.extension == 0) co_return;
-  auto deadline =
-      context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
+  auto deadline = context_->handshake_deadline(stream);
   const auto frame = encode_frame(Busy{busy_retry});
   (void)co_await stream->write(std::as_bytes(std::span(frame)));
 }
@@ -223,6 +222,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   if (backoff_.is_faulty(peer.peer_id, now)) co_return refuse("left alone for a fault");
   if (backoff_.is_banned_host(stream->peer().host)) co_return refuse("a host of liars");
   if (too_mutual(peer.neighbours)) {
+    context_->met(SwarmLimit::mutual_connections);
     refuse("too many mutual connections");
     co_return co_await say_busy(stream, peer);
   }
@@ -233,12 +233,14 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
     if (!may_replace(*old->second)) co_return refuse("already connected");
     drop_connection(ConnectionPtr(old->second));
   }
-  if (peers_.size() >= context_->options.max_open_conn && !make_room(now)) {
-    refuse("full");
-    co_return co_await say_busy(stream, peer);
+  if (peers_.size() >= context_->options.max_open_conn) {
+    context_->met(SwarmLimit::connections);
+    if (!make_room(now)) {
+      refuse("full");
+      co_return co_await say_busy(stream, peer);
+    }
   }
-  auto deadline =
-      context_->clock.after(context_->options.handshake_timeout, [stream] { stream->shutdown(); });
+  auto deadline = context_->handshake_deadline(stream);
   const auto id = peer.peer_id;
   const auto had = super_seeding() ? seeder_->add_peer(id, peer.have) : have_;
   const auto frame = encode_frame(own_handshake(std::min(own_extension(), peer.extension), false, had));
@@ -272,6 +274,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
   const auto on_sent = [self, weak](PieceIndex index) {
     const auto sender = weak.lock();
     self->sent_ += self->info_->piece_size(index);
+    self->context_->metrics.sent.add(self->info_->piece_size(index));
     if (!sender) return;
     if (auto* counted = self->counts(sender->id())) ++counted->pieces_sent;
     sender->last_useful = self->context_->clock.now();
@@ -293,6 +296,7 @@ void Torrent::drop_connection(const ConnectionPtr& connection) {
   const auto found = peers_.find(connection->id());
   if (found == peers_.end() || found->second != connection) return;
   peers_.erase(found);
+  if (connection->unread()) context_->met(SwarmLimit::unread_bytes);
   context_->events.about_peer("drop_active_conn", info_->info_hash(), connection->id());
   picker_.remove_peer(connection->have());
   release_requests(connection->id());
@@ -366,6 +370,7 @@ Task<> Torrent::watch_loop(std::shared_ptr<Torrent> self) {
     self->give_up_without_peers(now);
     const auto& options = self->context_->options;
     if (!options.disable_preemption && now - self->last_piece_ > options.leecher_tti) {
+      self->context_->met(SwarmLimit::no_piece_time);
       self->context_->torrent_log.leech_timeout(*self->info_);
       self->fail_with(
           Error{Errc::timeout, fmt::format("blob {}: no piece for {:.0f} s", self->info_->digest().str(),

@@ -33,7 +33,9 @@ void Torrent::request_more() {
 }
 
 void Torrent::become_hungry() {
-  if (!std::exchange(hungry_, true)) context_->hungry.push_back(weak_from_this());
+  if (std::exchange(hungry_, true)) return;
+  context_->met(SwarmLimit::requested_bytes);
+  context_->hungry.push_back(weak_from_this());
 }
 
 /// Announcements are most of what a swarm says: where there is no room for a request, that is all it costs.

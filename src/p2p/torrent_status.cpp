@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "p2p/torrent.h"
 
 namespace krakend::p2p {
@@ -39,6 +41,17 @@ TorrentStatus Torrent::status() const {
     s.peers.push_back(std::move(peer));
   }
   return s;
+}
+
+void Torrent::add_use(SwarmUse& use) const {
+  ++use.torrents;
+  use.connections += peers_.size();
+  use.connections_of_torrent = std::max(use.connections_of_torrent, peers_.size());
+  use.left_alone += backoff_.size();
+  for (const auto& [id, connection] : peers_) {
+    use.queued_requests += connection->queued_pieces();
+    use.queued_requests_of_peer = std::max(use.queued_requests_of_peer, connection->queued_pieces());
+  }
 }
 
 /// One sentence for whoever looks at a download that does not end.

@@ -3,7 +3,9 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
+#include "krakend/core/metrics.h"
 #include "krakend/core/time.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/condition.h"
@@ -24,7 +26,13 @@ class UploadTurns {
   /// Who waits in line looks again after this: nothing tells that a link is not used well.
   static constexpr Duration look_again = 50ms;
 
-  UploadTurns(io::Clock& clock, const Backlog& backlog) : clock_(clock), backlog_(backlog) {}
+  /// `waits` counts the pieces that have to wait.
+  UploadTurns(io::Clock& clock, const Backlog& backlog, Counter waits = {})
+      : clock_(clock), backlog_(backlog), waits_(std::move(waits)) {}
+  /// A piece has to wait; told once of each.
+  void count_wait() const { waits_.add(); }
+  size_t running() const { return running_.size(); }
+  size_t waiting() const { return waiting_.size(); }
 
   /// A transfer that is going on, until it is destroyed.
   class Turn {
@@ -64,6 +72,7 @@ class UploadTurns {
 
   io::Clock& clock_;
   const Backlog& backlog_;
+  Counter waits_;
   std::multimap<TimePoint, io::Condition*> waiting_;  ///< by when they were asked for
   std::multiset<TimePoint> running_;                  ///< by when they began
 };

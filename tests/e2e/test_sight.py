@@ -1,5 +1,6 @@
 """What an operator sees: logs, access logs, traces, numbers."""
 
+import collections
 import json
 import os
 import re
@@ -142,10 +143,59 @@ def test_docs_metrics_md_is_what_the_roles_tell(tmp_path):
         "KRAKEND=... python3 tests/e2e/metrics_page.py writes docs/metrics.md anew"
 
 
+def statsd_names_of_the_page():
+    with open(metrics_page.PAGE, encoding="utf-8") as file:
+        rows = re.findall(r"^\| `([\w.]+|<status>)` \| (?:counter|gauge|timer|histogram) \| [\w, ]+ \|", file.read(), re.M)
+    return set(rows)
+
+
+def statsd_line(line):
+    """Role, name, and value of a line; of a bucket the name of its histogram."""
+    bound = r"(?:-?infinity|[\d.]+|(?:[\d.]+(?:h|ms|m|s))+)"
+    form = rf"kraken\.([\w-]+)\.([a-z_.]+?|\d+)(?:\.{bound}-{bound})?:(-?[\d.]+)\|(?:c|g|ms)"
+    role, name, value = re.fullmatch(form, line).groups()
+    return role, "<status>" if name.isdigit() else name, float(value)
+
+
+def test_statsd_gets_the_reference_s_names_of_a_push_and_a_pull(tmp_path):
+    kinds = "origin_seeders", "complete_agent_seeders", "incomplete_agent_seeders"
+    wanted = {"proxy": ("upload_requests", "upload_blob", "mb_served"),
+              "origin": ("tasks.added", "upload", "lifetime", "torrents", "piece_bandwidth", "queue.total.size"),
+              "tracker": ("get_metainfo", *kinds),
+              "agent": ("download_requests", "mb_served", "torrents", "piece_bandwidth")}
+    wanted = {(role, name) for role, names in wanted.items() for name in (*names, "<status>", "latency")}
+    told = collections.Counter()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((HOST, 0))
+        receiver.settimeout(10)
+        statsd = f"{{backend: statsd, statsd: {{host_port: '{HOST}:{receiver.getsockname()[1]}', prefix: kraken.%s}}}}"
+        config = tmp_path / "herd.yaml"
+        config.write_text("\n".join(f"{role}: {{metrics: {statsd % role}}}" for role in ("origin", "tracker", "proxy")))
+        herd_process = cluster.herd(tmp_path, f"--config={config}", f"--listen-address={HOST}", f"--peer-ip={HOST}")
+        agent = start_agent(tmp_path, herd_process, f"metrics: {statsd % 'agent'}\n")
+        digest = cluster.push_blob(herd_process, os.urandom(3 * MIB))
+        assert get_blob(agent, digest)[0] == 200
+        assert herd_process.request("proxy registry", "GET", f"/v2/t/app/blobs/{digest}")[0] == 200
+
+        def heard():
+            for line in receiver.recv(2000).decode().splitlines():
+                role, name, value = statsd_line(line)
+                told[role, name] += value
+            return wanted <= told.keys()
+        try:
+            await_until(heard)
+        except (AssertionError, TimeoutError) as error:
+            raise AssertionError(f"not heard: {sorted(wanted - told.keys())}") from error
+        agent.stop()
+        herd_process.stop()
+    names = {name for _, name in told}
+    assert names <= statsd_names_of_the_page(), names - statsd_names_of_the_page()
+    assert told["agent", "mb_served"] == told["proxy", "mb_served"] == 3
+    assert told["agent", "piece_bandwidth"] == told["origin", "piece_bandwidth"] == 8 * 3 * MIB
+
+
 def test_statsd_gets_only_names_of_the_page(tmp_path):
-    page = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "metrics.md")
-    with open(page, encoding="utf-8") as file:
-        known = set(re.findall(r"^\| `([\w.]+|<status>)` \| \w+ \| \w+ \|", file.read(), re.M))
+    known = statsd_names_of_the_page()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind((HOST, 0))
         receiver.settimeout(10)

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -10,6 +11,7 @@ import subprocess
 import pytest
 
 import cluster
+import metrics_page
 from images import MIB, write_layout
 from pki import Pki
 
@@ -172,6 +174,22 @@ def serial(site, port):
     with socket.create_connection(site.ports[port], timeout=20) as plain:
         with site.pki.context().wrap_socket(plain, server_hostname=HOST) as secured:
             return secured.getpeercert()["serialNumber"]
+
+
+@pytest.mark.parametrize("port", ("origin blobserver", "tracker api", "build-index api", "proxy registry", "agent server"))
+def test_how_long_the_certificates_last_is_told(site, port):
+    """What docs/metrics.md says beside its table, which is made of roles without TLS."""
+    context = None if port == "agent server" else site.pki.context()
+    status, text = site.ask(port, "GET", "/metrics", context)
+    assert status == 200
+    text = text.decode()
+    known = {name: (kind, labels) for name, kind, labels, _ in metrics_page.families(text)}
+    name = "krakend_tls_cert_expiry_days"
+    assert known[name] == ("gauge", {"cert"})
+    days = dict(re.findall(name + r'{cert="(\w+)",role="[\w-]+"} ([\d.]+)', text))
+    assert days.keys() == {"server", "client"} and all(float(left) > 0 for left in days.values())
+    with open(metrics_page.PAGE, encoding="utf-8") as file:
+        assert f"| `{name}` | gauge | cert: `server` or `client` |" in file.read()
 
 
 def test_certificates_change_without_a_restart(site):

@@ -10,6 +10,7 @@
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
 #include "krakend/core/metainfo.h"
+#include "krakend/core/metrics.h"
 #include "krakend/core/peer.h"
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
@@ -185,6 +186,7 @@ class Engine {
     io::Random& random;
     io::Net& net;
     storage::BlobStore& store;
+    Metrics metrics = {};  ///< of the role
   };
   /// `tracker` may be null (origins do not announce and never fetch). It must outlive the engine.
   Engine(Services services, EngineSelf self, EngineOptions options, Tracker* tracker, Logger log);

@@ -122,6 +122,7 @@ TEST_CASE("server: nothing new begins under too much work; limits change while i
 TEST_CASE("server: requests are counted by method and status, with the reference's names for statsd") {
   ServerStage stage(real);
   const Metrics metrics = Metrics().role("tracker");
+  metrics.keep_timings();
   stage.options.metrics = metrics;
   stage.router.add("GET", "/there", say_ok);
   stage.listen();

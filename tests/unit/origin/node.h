@@ -116,6 +116,7 @@ class Node {
     adjust(options_);
     api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                            *world.disk, *world.server, *world.client, Logger()};
+    services.metrics = metrics;
     database_ = take(storage::Database::open(world.loop, *world.disk, root_ + "/origin.db", Logger()));
     table_ = take(retry::make_write_back_table(*database_));
     origin_ = std::make_unique<origin::Origin>(services, *store_, backends, *table_, options_);
@@ -143,6 +144,7 @@ class Node {
     return !flagged() && in_backend(digest);
   }
   bool in_backend(const Digest& digest) { return world_.run(remote->stat(digest.hex())).has_value(); }
+  Metrics metrics;
   storage::BlobStore& store() { return *store_; }
 
   http::ClientResponse start(const std::string& base, size_t size) {

@@ -1,4 +1,5 @@
 #include "krakend/io/task_group.h"
+#include "support/statsd_told.h"
 #include "unit/origin/node.h"
 
 using namespace krakend;
@@ -153,6 +154,28 @@ TEST_CASE("a write-back that fails is tried again; until then the blob is protec
   CHECK_FALSE(origin.in_store(digest));
 }
 
+TEST_CASE("statsd hears of write-backs under the reference's names") {
+  test::World world;
+  Node origin(world, "o");
+  origin.remote->broken = true;
+  CHECK(origin.upload(base, content) == 200);
+  while (origin.remote->uploads == 0) world.run(world.clock->sleep(1ms));
+  world.run(world.clock->sleep(1ms));
+  auto told = test::statsd_told(origin.metrics);
+  CHECK(told["tasks.added|c"] == 1);
+  CHECK(told["task_failures|c"] == 1);
+  CHECK(told["queue.total.size|g"] == 1);
+  CHECK_FALSE(told.contains("upload.-infinity-1s|c"));
+  origin.remote->broken = false;
+  REQUIRE(origin.is_written_back(digest));
+  told = test::statsd_told(origin.metrics);
+  CHECK(told["upload.-infinity-1s|c"] == 1);
+  // The second attempt came about a second after the push.
+  CHECK(told["lifetime.-infinity-1s|c"] + told["lifetime.1s-1.4s|c"] + told["lifetime.1.4s-1.959999999s|c"] ==
+        1);
+  CHECK_FALSE(told.contains("tasks.added|c"));
+}
+
 TEST_CASE("what is not written back yet is written back after a restart") {
   test::World world;
   auto origin = std::make_unique<Node>(world, "o");
@@ -184,6 +207,7 @@ TEST_CASE("too many blobs that wait for their write-back turn uploads away until
   REQUIRE(origin.patch(ns_blob(other), id, "other", 0).status == 200);
   const auto refused = origin.commit(ns_blob(other), id);
   CHECK(refused.status == 503);
+  CHECK_THAT(origin.metrics.text(), Catch::Matchers::Contains("krakend_writeback_refused_total 1"));
   CHECK(refused.headers.has("Retry-After"));
   origin.remote->broken = false;
   CHECK(origin.gets_to_backend(digest));
@@ -273,12 +297,19 @@ TEST_CASE("a pushed blob is replicated to the other owners") {
 TEST_CASE("a refreshed blob is replicated to the other owners") {
   TwoOwners owners;
   auto& [world, a, b, first, second] = owners;
+  first.metrics.keep_timings();
   REQUIRE(world.run(first.remote->put(digest.hex(), content)));
   CHECK(world.get(first.at, base).body == content);
   const auto arrived = [&]() -> Task<> {
     while (!(co_await second.store().size(digest))) co_await world.clock->sleep(2ms);
   };
   world.run(arrived());
+  uint64_t timings = 0;
+  for (int round = 0; round < 1000 && timings == 0; ++round) {
+    timings = test::statsd_told(first.metrics)["replicate_blob|ms"];
+    world.run(world.clock->sleep(1ms));
+  }
+  CHECK(timings == 1);
 }
 
 TEST_CASE("a dead neighbour does not fail a push") {

@@ -83,6 +83,16 @@ TEST_CASE(
   run(loop, tasks.stop());
 }
 
+TEST_CASE("bandwidth: who has to wait is counted") {
+  io::Loop loop;
+  FakeClock clock;
+  const Metrics metrics;
+  Bandwidth bandwidth(clock, metrics.counter({"waits_total", "Waits"}));
+  bandwidth.set_rate(1'000'000);
+  for (int i = 0; i < 3; ++i) run(loop, bandwidth.acquire(500'000, Traffic::seeding));
+  CHECK_THAT(metrics.text(), Catch::Matchers::Contains("krakend_waits_total 2\n"));
+}
+
 TEST_CASE("bandwidth: no limit, no waiting") {
   io::Loop loop;
   FakeClock clock;

@@ -175,7 +175,8 @@ TEST_CASE("backoff: without a blacklist pauses stay short, bans stay") {
 }
 
 TEST_CASE("backoff: as many peers as come take no more than so much memory") {
-  PeerBackoff backoff(30s);
+  const Metrics metrics;
+  PeerBackoff backoff(30s, false, metrics.counter({"crowded_total", "Forgotten"}));
   const TimePoint now{};
   std::mt19937_64 random(1);
   for (size_t i = 0; i < 2 * PeerBackoff::max_entries; ++i) {
@@ -183,7 +184,10 @@ TEST_CASE("backoff: as many peers as come take no more than so much memory") {
     for (auto& byte : bytes) byte = static_cast<uint8_t>(random());
     backoff.refused(PeerId(bytes), now);
   }
-  CHECK(backoff.list(now).size() <= PeerBackoff::max_entries);
+  CHECK(backoff.list(now).size() == PeerBackoff::max_entries);
+  CHECK(backoff.size() == PeerBackoff::max_entries);
+  CHECK_THAT(metrics.text(),
+             Catch::Matchers::Contains(fmt::format("krakend_crowded_total {}\n", PeerBackoff::max_entries)));
 }
 
 TEST_CASE("remarks: one a minute and host, of so many hosts") {

@@ -93,8 +93,8 @@ class EngineStage {
     self.ip = "127.0.0.1";
     self.listen_host = "127.0.0.1";
     self.port = free_port();  // behind a port that the engine picks, its id would be another
-    engine = std::make_unique<p2p::Engine>(p2p::Engine::Services{loop, *clock, *random, *net, store}, self,
-                                           options, &tracker, Logger());
+    engine = std::make_unique<p2p::Engine>(p2p::Engine::Services{loop, *clock, *random, *net, store, metrics},
+                                           self, options, &tracker, Logger());
     const auto bound = engine->start();
     REQUIRE(bound);
     address = *bound;
@@ -161,6 +161,7 @@ class EngineStage {
   std::unique_ptr<io::Disk> disk = io::make_posix_disk();
   storage::BlobStore store{loop, *disk, *random,
                            storage::StoreOptions{dir / "cache", dir / "download", dir / "upload"}, Logger()};
+  Metrics metrics;
   ScriptedTracker tracker;
   std::unique_ptr<p2p::Engine> engine;
   io::Address address;

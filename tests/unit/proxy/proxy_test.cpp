@@ -7,6 +7,7 @@
 #include "fake_cluster.h"
 #include "krakend/io/task_group.h"
 #include "support/catch.h"
+#include "support/statsd_told.h"
 
 namespace krakend::proxy {
 namespace {
@@ -29,9 +30,10 @@ struct Running {
     options.listen = {{"127.0.0.1", 0}, {"127.0.0.1", 0}};
     options.origins = {origin_override.empty() ? origin.address().str() : origin_override};
     options.build_indexes = {index.address().str()};
-    proxy = std::make_unique<Proxy>(api::Services{world.loop, *world.clock, *world.random, *world.net,
-                                                  *world.disk, *world.server, *world.client, Logger()},
-                                    store, std::move(options));
+    api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
+                           *world.disk, *world.server, *world.client, Logger()};
+    services.metrics = metrics;
+    proxy = std::make_unique<Proxy>(std::move(services), store, std::move(options));
     const auto started = proxy->start();
     REQUIRE(started);
     REQUIRE(started->size() == 2);
@@ -59,6 +61,7 @@ struct Running {
   bool has_local(const std::string& bytes) { return world.run(store.size(Digest::of(bytes))).has_value(); }
 
   test::World world;
+  Metrics metrics;
   FakeOrigin origin{world};
   FakeBuildIndex index{world};
   storage::BlobStore store{
@@ -74,6 +77,7 @@ struct Running {
 
 TEST_CASE("an image is pushed and pulled back") {
   Running proxy;
+  test::statsd_told(proxy.metrics);
   CHECK(proxy.blob(layer, "HEAD").status == 404);
   CHECK(proxy.push(layer).status == 201);
   CHECK(proxy.origin.upload_namespace == "TODO");
@@ -121,6 +125,30 @@ TEST_CASE("a blob is fetched from the origins once") {
   CHECK(good == 4);
   CHECK(proxy.origin.downloads == 1);
   CHECK(proxy.blob(layer).headers.get("X-Krakend-Source") == "disk");
+}
+
+TEST_CASE("statsd hears of pushes and pulls under the reference's names") {
+  Running proxy;
+  const auto told = [&] { return test::statsd_told(proxy.metrics); };
+  const std::string large(3 * MiB, 'x');
+  proxy.origin.add(large);
+  for (int i = 0; i < 2; ++i) REQUIRE(proxy.blob(large).status == 200);
+  CHECK(proxy.blob("nothing", "HEAD").status == 404);
+  auto now = told();
+  CHECK(now["download_requests|c"] == 1);
+  CHECK(now["mb_served|c"] == 6);
+  CHECK_FALSE(now.contains("download_failures|c"));
+  proxy.origin.add(layer);
+  proxy.origin.wrong_downloads = 1;
+  CHECK(proxy.blob(layer).status == 500);
+  now = told();
+  CHECK(now["download_requests|c"] == 1);
+  CHECK(now["download_failures|c"] == 1);
+  CHECK(proxy.push(config).status == 201);
+  now = told();
+  CHECK(now["upload_requests|c"] == 1);
+  CHECK(now["upload_blob|c"] == 1);
+  CHECK_FALSE(now.contains("put_tag|c"));
 }
 
 TEST_CASE("what the origins do not have is 404") {

@@ -3,6 +3,7 @@
 #include "krakend/api/requests.h"
 #include "krakend/core/peer.h"
 #include "support/catch.h"
+#include "support/statsd_told.h"
 #include "support/world.h"
 
 using namespace krakend;
@@ -57,6 +58,7 @@ class FakeOrigin {
 
 struct Fixture {
   test::World world;
+  Metrics metrics;
   FakeOrigin origin{world};
   std::unique_ptr<tracker::Tracker> tracker;
   io::Address at;
@@ -70,6 +72,7 @@ struct Fixture {
     options.origins = std::move(origins);
     api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                            *world.disk, *world.server, *world.client, Logger()};
+    services.metrics = metrics;
     tracker = std::make_unique<tracker::Tracker>(services, options);
     auto bound = tracker->start();
     REQUIRE(bound);
@@ -124,6 +127,19 @@ TEST_CASE("complete peers first, then origins, then the others") {
   CHECK(answer.peers[1].origin);
   CHECK_FALSE(answer.peers[2].complete);
   CHECK_FALSE(answer.peers[3].complete);
+}
+
+TEST_CASE("what is handed out is told to statsd in the reference's buckets") {
+  Fixture f;
+  for (int n = 1; n <= 3; ++n) f.announce(agent(n, true));
+  f.announce(agent(4));
+  f.announce(agent(5));
+  test::statsd_told(f.metrics);
+  f.announce(agent(6));
+  CHECK(test::statsd_told(f.metrics) ==
+        std::map<std::string, uint64_t>{{"origin_seeders.0.000000-1.000000|c", 1},
+                                        {"complete_agent_seeders.2.000000-3.000000|c", 1},
+                                        {"incomplete_agent_seeders.1.000000-2.000000|c", 1}});
 }
 
 TEST_CASE("a complete announcer gets null peers, and is handed out afterwards") {
