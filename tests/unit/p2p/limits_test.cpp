@@ -36,6 +36,10 @@ struct Stage : EngineStage {
   double met(SwarmLimit limit) const {
     return metric(fmt::format("p2p_limits_total{{limit=\"{}\"}}", p2p::limit_name(limit)));
   }
+  void await_metric(const std::string& name, double value) {
+    for (int i = 0; i < 500 && metric(name) != value; ++i) run(loop, clock->sleep(10ms));
+    CHECK(metric(name) == value);
+  }
   /// Lets the engine work until the limit has been met so often.
   void await_met(SwarmLimit limit, double times) {
     for (int i = 0; i < 500 && met(limit) < times; ++i) run(loop, clock->sleep(10ms));
@@ -117,7 +121,7 @@ TEST_CASE("limits: what a peer has asked for and not got, and the rate at which 
   peer->send(Seeder::request(0));
   CHECK_FALSE(peer->read_frame().empty());
   CHECK(peer->read(piece_length) == std::string(piece_length, 'x'));
-  CHECK(seeder.metric("p2p_piece_bytes_total{direction=\"egress\"}") == piece_length);
+  seeder.await_metric("p2p_piece_bytes_total{direction=\"egress\"}", piece_length);
   peer->send(Seeder::request(1));
   seeder.await_met(SwarmLimit::egress, 1);
   CHECK(seeder.metric("p2p_uploads") == 1);
@@ -135,11 +139,17 @@ TEST_CASE("limits: pieces that are sent at once") {
   options.egress_bits_per_sec = 8;
   Seeder seeder(options);
   std::vector<std::unique_ptr<RawPeer>> peers;
-  // One is sent at once and most of the others may wait for the rate; one waits for its turn in any case.
-  for (unsigned i = 0; i < p2p::UploadTurns::at_most + 2; ++i) peers.push_back(seeder.connect_as(i));
+  // One piece is sent at once, a few more hold their turns while they wait for the rate, the others wait in
+  // line.
+  for (unsigned i = 0; i < 2 * p2p::UploadTurns::at_most; ++i) peers.push_back(seeder.connect_as(i));
   for (const auto& peer : peers) peer->send(Seeder::request(0));
-  seeder.await_met(SwarmLimit::uploads, 1);
-  CHECK(seeder.metric("p2p_uploads_waiting") >= 1);
+  double waiting = 0;
+  for (int i = 0; i < 500 && waiting == 0; ++i) {
+    run(seeder.loop, seeder.clock->sleep(1ms));
+    waiting = seeder.metric("p2p_uploads_waiting");
+  }
+  CHECK(waiting >= 1);
+  CHECK(seeder.met(SwarmLimit::uploads) >= waiting);
 }
 
 TEST_CASE("limits: messages that are of no use") {
@@ -249,9 +259,7 @@ TEST_CASE("limits: bytes that are asked for and have not come, and the rate at w
   seeder->send(p2p::encode_frame(p2p::PiecePayload{0, 0, static_cast<uint32_t>(large), {}}) +
                std::string(large, '\0'));
   leecher.await_met(SwarmLimit::ingress, 1);
-  for (int i = 0; i < 500 && leecher.metric("p2p_piece_bytes_total{direction=\"ingress\"}") == 0; ++i)
-    run(leecher.loop, leecher.clock->sleep(10ms));
-  CHECK(leecher.metric("p2p_piece_bytes_total{direction=\"ingress\"}") == large);
+  leecher.await_metric("p2p_piece_bytes_total{direction=\"ingress\"}", large);
 }
 
 TEST_CASE("limits: each has a name of its own") {
