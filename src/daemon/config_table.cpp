@@ -175,6 +175,9 @@ void ConfigTable::apply_block(const YAML::Node& node, const std::string& path, c
     const std::string child = join(path, name.Scalar());
     if (child == "extends") continue;  // the loader has followed it
     if (ConfigKey* key = find(child)) {
+      const bool nothing_else =
+          key->open && is_block(child) && value.IsMap() && !apply_known(value, child, source);
+      if (nothing_else) continue;
       if (Result<void> done = apply_key(*key, value, source); !done)
         problems_.push_back({std::move(done.error())});
     } else if (is_block(child)) {
@@ -183,6 +186,22 @@ void ConfigTable::apply_block(const YAML::Node& node, const std::string& path, c
       problems_.push_back({unknown_key(child, name, value, source), true});
     }
   }
+}
+
+bool ConfigTable::apply_known(const YAML::Node& node, const std::string& path, const ConfigSource& source) {
+  bool others = false;
+  for (const auto& [name, value] : mapping_pairs(node)) {
+    const std::string child = name.IsScalar() ? join(path, name.Scalar()) : std::string();
+    if (ConfigKey* key = find(child)) {
+      if (Result<void> done = apply_key(*key, value, source); !done)
+        problems_.push_back({std::move(done.error())});
+    } else if (!child.empty() && is_block(child) && value.IsMap()) {
+      others = apply_known(value, child, source) || others;
+    } else {
+      others = true;
+    }
+  }
+  return others;
 }
 
 Result<void> ConfigTable::apply_key(ConfigKey& key, const YAML::Node& node, const ConfigSource& source) {

@@ -116,6 +116,8 @@ class ConfigTable {
   const ConfigKey* find(std::string_view path) const;
   bool is_block(std::string_view path) const;
   void apply_block(const YAML::Node& node, const std::string& path, const ConfigSource& source);
+  /// Of a block that takes anything: the keys that are bound. True when there was something else in it.
+  bool apply_known(const YAML::Node& node, const std::string& path, const ConfigSource& source);
   Result<void> apply_key(ConfigKey& key, const YAML::Node& node, const ConfigSource& source);
   Error unknown_key(const std::string& path, const YAML::Node& key, const YAML::Node& value,
                     const ConfigSource& source) const;

@@ -47,6 +47,20 @@ def test_the_socket_of_the_reference_is_served_beside_the_port(tmp_path):
     assert not os.path.exists(path)
 
 
+def test_the_registry_s_own_socket(tmp_path):
+    """Its keys stand in a block of which the rest has no meaning here."""
+    path = str(tmp_path / "registry.sock")
+    config = tmp_path / "proxy.yaml"
+    config.write_text("origin: {hosts: {static: ['127.0.0.1:1']}}\nbuild_index: {hosts: {static: ['127.0.0.1:1']}}\n"
+                      f"registry: {{docker: {{version: 0.1, http: {{net: unix, addr: {path}}}}}}}")
+    process = Process("proxy", tmp_path, f"--config={config}", "--listen-address=127.0.0.1", "--port=0")
+    try:
+        assert ask_unix(path, "/v2/") == 200
+        process.wait_for(r"registry\.docker \(.*proxy\.yaml:3\): accepted, not used")
+    finally:
+        process.stop()
+
+
 def test_an_inner_listener_that_cannot_be_had_is_named(tmp_path):
     taken = tmp_path / "tracker.sock"
     taken.write_text("of somebody else")
