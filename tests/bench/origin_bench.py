@@ -33,16 +33,9 @@ def address(origin):
     return origin.ports["origin blobserver"]
 
 
-def same_congestion_control(connection):
-    """A pacing default would cost more than what is measured."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
-
-
 def put_file(origin, path, digest, size):
     """The exchange of a cluster upload; the file goes over in chunks as the proxy sends them."""
     connection = http.client.HTTPConnection(*address(origin), timeout=300)
-    connection.connect()
-    same_congestion_control(connection.sock)
     base = f"/namespace/TODO/blobs/{digest}/uploads"
 
     def ask(method, target, body=None, headers=None):
@@ -88,7 +81,6 @@ def file_digest(path):
 
 def send_file(to, path, size):
     with socket.socket() as connection, open(path, "rb") as file:
-        same_congestion_control(connection)
         connection.connect(to)
         connection.sendfile(file, 0, size)
 
