@@ -34,6 +34,11 @@ void Workers::submit(std::function<void()> job) {
   wake_.notify_one();
 }
 
+unsigned Workers::idle() const {
+  const std::lock_guard lock(mutex_);
+  return idle_;
+}
+
 void Workers::work() {
   std::unique_lock lock(mutex_);
   while (true) {

@@ -17,12 +17,14 @@ class Workers {
   /// Runs what is queued, then joins.
   ~Workers();
   void submit(std::function<void()> job);
+  /// Threads that wait for work. Any thread may ask.
+  unsigned idle() const;
 
  private:
   void work();
 
   const unsigned max_threads_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
   std::vector<std::thread> threads_;
