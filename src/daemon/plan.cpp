@@ -214,6 +214,11 @@ Result<void> plan_agent(const Options& options, const Config& config, Plan& plan
 void plan_proxy(const Options& options, const Config& config, Plan& plan) {
   proxy::ProxyOptions& proxy = plan.proxy.emplace(config.proxy->settings.options);
   proxy.has_copies = !options.has(Role::origin);
+  if (options.has(Role::origin)) {
+    proxy.piece_length = [lengths = config.origin->settings.options.piece_lengths](uint64_t size) {
+      return origin::piece_length_for(lengths, size);
+    };
+  }
   plan.store.keep_owned_uploads = true;
   std::vector<uint16_t> ports = options.proxy_ports;
   if (ports.empty()) ports.push_back(default_proxy_port);

@@ -1,5 +1,6 @@
 #include "daemon/plan.h"
 
+#include "krakend/core/units.h"
 #include "krakend/io/system.h"
 #include "support.h"
 #include "support/catch.h"
@@ -35,6 +36,15 @@ TEST_CASE("a herd without a configuration keeps to the loopback") {
   CHECK(plan->proxy->listen.front().str() == "127.0.0.1:15000");
   CHECK_FALSE(plan->agent);
   CHECK(own_label(herd(), {"10.1.1.1", "box"}, *plan, 15002, {}) == std::string("127.0.0.1:15002"));
+}
+
+TEST_CASE("a proxy beside an origin cuts blobs as the origin does") {
+  const auto command = parse_command_line({"--role=herd", "--config=/c"});
+  const auto plan = planned(command->options, {},
+                            {{"/c", "origin: {metainfogen: {piece_lengths: {0: 1MB, 1GB: 8MB}}}"}});
+  REQUIRE(plan.has_value());
+  CHECK(plan->proxy->piece_length(5 * MiB) == MiB);
+  CHECK(plan->proxy->piece_length(GiB) == 8 * MiB);
 }
 
 TEST_CASE("an agent's list of addresses holds as soon as the file names it") {
