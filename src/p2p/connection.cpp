@@ -77,9 +77,11 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
       self->pieces_.pop_front();
       const bool good = co_await payload.may_send(index);
       if (!good) break;
+      self->sending_since = payload.clock->now();
       if (!co_await self->write_piece(index, payload)) break;
       self->sent += self->info_->piece_size(index);
       payload.sent(index);
+      self->sending_since.reset();
     } else {
       co_await self->wake_.wait();
     }

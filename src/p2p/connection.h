@@ -88,14 +88,15 @@ class Connection {
   bool receiving = false;  ///< the bytes of a wanted piece are arriving
   PieceIndex receiving_piece = 0;
   TimePoint receiving_since;
-  uint64_t useless = 0;      ///< messages that helped nobody
-  uint64_t seen_bytes = 0;   ///< stream.bytes_received() at the last look
-  TimePoint last_progress;   ///< when seen_bytes last grew
-  TimePoint last_useful;     ///< when a piece last moved in either direction
-  TimePoint last_taken;      ///< when the peer last got a piece, from us or as it says
-  PieceTimes times;          ///< how fast the peer delivers
-  ToldLoad load;             ///< of the peer
-  uint64_t told_queued = 0;  ///< what the peer was last told of our backlog, bytes
+  uint64_t useless = 0;                    ///< messages that helped nobody
+  uint64_t seen_bytes = 0;                 ///< stream.bytes_received() at the last look
+  TimePoint last_progress;                 ///< when seen_bytes last grew
+  TimePoint last_useful;                   ///< when a piece last moved in either direction
+  std::optional<TimePoint> sending_since;  ///< the piece that is being sent
+  TimePoint last_taken;                    ///< when the peer last got a piece, from us or as it says
+  PieceTimes times;                        ///< how fast the peer delivers
+  ToldLoad load;                           ///< of the peer
+  uint64_t told_queued = 0;                ///< what the peer was last told of our backlog, bytes
 
  private:
   /// A turn for the piece in front; nullopt when there is something else to do first.

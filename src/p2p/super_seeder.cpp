@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace krakend::p2p {
 
@@ -57,7 +58,7 @@ std::vector<SuperSeeder::Shown> SuperSeeder::took(const PeerId& id, PieceIndex p
     --peer.open;
     if (peer.counted.test(piece)) --peer.open_counted;
   }
-  if (peer.counted.set(piece)) ++copies_[piece];
+  count(peer, piece);
   show_more(id, peer, out);
   return out;
 }
@@ -66,10 +67,18 @@ void SuperSeeder::trim(Peer& peer) {
   const uint32_t most = share(peers_.size());
   for (auto piece = static_cast<PieceIndex>(copies_.size()); piece-- > 0 && peer.open_counted > most;) {
     if (!peer.counted.test(piece) || peer.have.test(piece)) continue;
-    peer.counted.clear(piece);
+    uncount(peer, piece);
     --peer.open_counted;
-    --copies_[piece];
   }
+}
+
+void SuperSeeder::count(Peer& peer, PieceIndex piece) {
+  if (!peer.slow && peer.counted.set(piece)) ++copies_[piece];
+}
+
+void SuperSeeder::uncount(Peer& peer, PieceIndex piece) {
+  peer.counted.clear(piece);
+  --copies_[piece];
 }
 
 std::vector<SuperSeeder::Shown> SuperSeeder::help(const PeerId& id) {
@@ -79,6 +88,32 @@ std::vector<SuperSeeder::Shown> SuperSeeder::help(const PeerId& id) {
   found->second.needy = true;
   show_more(id, found->second, out);
   return out;
+}
+
+std::vector<SuperSeeder::Shown> SuperSeeder::doubt(const PeerId& id) {
+  std::vector<Shown> out;
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || found->second.slow) return out;
+  Peer& slow = found->second;
+  slow.slow = true;
+  slow.open_counted = 0;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
+    if (!slow.counted.test(piece)) continue;
+    uncount(slow, piece);
+    doubtful_.set(piece);
+  }
+  for (auto& [other, peer] : peers_) {
+    if (other != id) show_more(other, peer, out);
+  }
+  return out;
+}
+
+void SuperSeeder::trust(const PeerId& id) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || !std::exchange(found->second.slow, false)) return;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
+    if (found->second.have.test(piece)) count(found->second, piece);
+  }
 }
 
 bool SuperSeeder::worth_showing(const Peer& peer, PieceIndex piece) const {
@@ -99,16 +134,15 @@ bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& ou
   std::optional<PieceIndex> best;
   for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
     if (peer.shown.test(piece) || !worth_showing(peer, piece)) continue;
-    const auto rank = [this](PieceIndex of) { return std::pair(given_[of] > 0, copies_[of]); };
     if (!best || rank(piece) < rank(*best)) best = piece;
-    if (rank(*best) == std::pair(false, uint32_t{0})) break;  // there is no better one
+    if (rank(*best) == best_rank) break;  // there is no better one
   }
   if (!best) return false;
   peer.shown.set(*best);
   ++peer.open;
-  if (peer.open_counted < share(peers_.size()) && peer.counted.set(*best)) {
+  if (!peer.slow && peer.open_counted < share(peers_.size()) && !peer.counted.test(*best)) {
     ++peer.open_counted;
-    ++copies_[*best];
+    count(peer, *best);
   }
   out.push_back({id, *best});
   return true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -17,7 +18,8 @@ namespace krakend::p2p {
 /// clock, no I/O.
 class SuperSeeder {
  public:
-  explicit SuperSeeder(uint32_t pieces) : given_(pieces, 0), copies_(pieces, 0), never_given_(pieces) {}
+  explicit SuperSeeder(uint32_t pieces)
+      : given_(pieces, 0), copies_(pieces, 0), doubtful_(pieces), never_given_(pieces) {}
 
   struct Shown {
     PeerId peer;
@@ -34,6 +36,12 @@ class SuperSeeder {
   /// it is shown all there is, little by little.
   std::vector<Shown> help(const PeerId& peer);
 
+  /// The peer is slow: what it has or was shown does not count any more, so that others are shown it as well,
+  /// after what nobody was shown yet. Nobody should have to wait for what only a slow peer can give.
+  std::vector<Shown> doubt(const PeerId& peer);
+  /// It is not slow any more.
+  void trust(const PeerId& peer);
+
   /// Pieces shown to each of so many peers that they do not have yet.
   static uint32_t shown_at_a_time(size_t peers);
 
@@ -42,6 +50,7 @@ class SuperSeeder {
   bool worth_showing(const Peer& peer, PieceIndex piece) const;
   struct Peer {
     bool needy = false;  ///< the others do not give it what it lacks
+    bool slow = false;   ///< nothing of it counts
     Bitfield have;
     Bitfield shown;
     /// What it has, and of what it is shown so much as it is supposed to take next: that is not shown to
@@ -50,6 +59,18 @@ class SuperSeeder {
     uint32_t open = 0;          ///< shown, and not taken yet
     uint32_t open_counted = 0;  ///< of those
   };
+  void count(Peer& peer, PieceIndex piece);
+  void uncount(Peer& peer, PieceIndex piece);
+  /// The lowest is shown first: what was never sent, of that what the fewest are to have, of that what nobody
+  /// is slow to take.
+  struct Rank {
+    bool given;
+    uint32_t copies;
+    bool doubtful;
+    auto operator<=>(const Rank&) const = default;
+  };
+  static constexpr Rank best_rank{};
+  Rank rank(PieceIndex piece) const { return {given_[piece] > 0, copies_[piece], doubtful_.test(piece)}; }
   /// There are more peers now: each is supposed to take less.
   void trim(Peer& peer);
   uint32_t wanted() const;
@@ -62,6 +83,7 @@ class SuperSeeder {
   std::map<PeerId, Peer> peers_;
   std::vector<uint32_t> given_;   ///< times each piece was sent from here
   std::vector<uint32_t> copies_;  ///< peers for which it is counted
+  Bitfield doubtful_;             ///< somebody was slow to take it
   uint32_t never_given_ = 0;      ///< pieces
 };
 

@@ -51,6 +51,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr size_t few_sources = 4;
   static constexpr size_t max_counted = 1024;
   static constexpr Duration helpless_after = 3s;
+  /// A transfer from an origin that takes longer than this, and than twice the usual, goes to a slow peer; so
+  /// does one that takes nothing for that time and a second.
+  static constexpr Duration slow_transfer = 300ms;
   /// Pieces; a peer that tells that it has more than these to send is not asked.
   static constexpr uint64_t longest_queue = 10;
   /// A download that takes longer has an origin among its sources; so long between two that are opened.
@@ -104,6 +107,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void measure(TimePoint now);
   /// An origin shows more to peers that get nowhere. Called every second.
   void help_peers(TimePoint now);
+  /// An origin shows to others what a peer is slow to take. Called often while something is sent.
+  void doubt_slow_peers(TimePoint now);
   /// Tells peers that lack something what we have to send, where that has changed much.
   void report_load();
 
@@ -197,6 +202,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Duration duplicate_age() const;
 
   // super-seeding
+  void note_transfer(const PeerId& peer, double seconds);
+  /// Seconds after which a transfer is slow.
+  double transfer_patience() const;
   bool super_seeding() const { return seeder_ != nullptr; }
   void show(const std::vector<SuperSeeder::Shown>& shown);
 
@@ -229,6 +237,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool hungry_ = false;                  ///< among the context's hungry ones
   size_t budgeted_ = 0;                  ///< requests that the budget knows of
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
+  double transfer_seconds_ = 0;          ///< that sending a piece takes, smoothed; 0: none was sent
   PeerBackoff backoff_;
   std::map<PeerId, ConnectionPtr> peers_;
   std::unordered_set<PeerId> dialing_;

@@ -430,6 +430,59 @@ TEST_CASE("super-seeding: peers that reach nobody else get everything all the sa
   for (uint8_t number = 1; number <= 6; ++number) CHECK(got[peer(number)] == pieces);
 }
 
+TEST_CASE("super-seeding: what a peer is slow to take is shown to others, after what nobody was shown") {
+  constexpr uint32_t pieces = 40;
+  SuperSeeder seeder(pieces);
+  for (uint8_t number = 1; number <= 8; ++number) (void)shown_to(seeder, number, pieces);
+  const Bitfield slow_sees = shown_to(seeder, 9, pieces);
+  const auto seen_by_slow = [&](PieceIndex piece) { return slow_sees.test(piece); };
+  std::vector<PieceIndex> order;
+  CHECK(seeder.doubt(peer(10)).empty());
+  for (const auto& [who, piece] : seeder.doubt(peer(9))) CHECK(who != peer(9));
+  CHECK(seeder.doubt(peer(9)).empty());  // it is known as slow
+  // The first peer takes all it is shown: the slow one's pieces are among that, and come last.
+  Bitfield have(pieces);
+  std::vector<PieceIndex> todo;
+  (void)seeder.remove_peer(peer(1));
+  const Bitfield first = seeder.add_peer(peer(1), have);
+  for (PieceIndex piece = 0; piece < pieces; ++piece) {
+    if (first.test(piece)) todo.push_back(piece);
+  }
+  while (!todo.empty()) {
+    const PieceIndex piece = todo.front();
+    todo.erase(todo.begin());
+    order.push_back(piece);
+    for (const auto& [who, more] : seeder.took(peer(1), piece, true)) {
+      if (who == peer(1)) todo.push_back(more);
+    }
+  }
+  const auto first_slow = std::find_if(order.begin(), order.end(), seen_by_slow);
+  REQUIRE(first_slow != order.end());
+  CHECK(std::all_of(first_slow, order.end(), seen_by_slow));
+}
+
+TEST_CASE("super-seeding: nobody has to wait for what only a slow peer has") {
+  constexpr uint32_t pieces = 8;
+  for (const bool trusted : {false, true}) {
+    SuperSeeder seeder(pieces);
+    Bitfield most(pieces, true);
+    most.clear(3);
+    (void)seeder.add_peer(peer(1), Bitfield(pieces));
+    for (uint8_t number = 2; number <= 5; ++number) (void)seeder.add_peer(peer(number), most);
+    // All pieces have left the origin, and the fourth one to the first peer alone.
+    for (PieceIndex piece = 0; piece < pieces; ++piece) (void)seeder.took(peer(1), piece, true);
+    auto shown = seeder.doubt(peer(1));
+    if (trusted) {
+      seeder.trust(peer(1));
+      (void)seeder.remove_peer(peer(2));
+      CHECK_FALSE(seeder.add_peer(peer(2), most).test(3));
+    } else {
+      REQUIRE(shown.size() == 1);
+      CHECK(shown.front().piece == 3);
+    }
+  }
+}
+
 TEST_CASE("super-seeding: when the others go, the one that is left sees everything") {
   SuperSeeder seeder(60);
   for (uint8_t number = 1; number <= 20; ++number) (void)shown_to(seeder, number, 60);
