@@ -127,4 +127,18 @@ std::vector<uint32_t> PieceSummer::take() {
   return std::move(sums_);
 }
 
+std::vector<uint32_t> PieceSummer::take(uint64_t piece_length) {
+  const uint64_t length = length_;
+  const std::vector<uint32_t> parts = take();
+  const uint64_t parts_of_piece = piece_length / piece_length_;
+  std::vector<uint32_t> sums;
+  for (uint64_t i = 0; i < parts.size(); ++i) {
+    if (i % parts_of_piece == 0)
+      sums.push_back(parts[i]);
+    else
+      sums.back() = crc32_combine(sums.back(), parts[i], std::min(piece_length_, length - i * piece_length_));
+  }
+  return sums;
+}
+
 }  // namespace krakend

@@ -9,7 +9,10 @@
 namespace krakend::storage {
 namespace {
 
-constexpr uint64_t default_piece_length = 4 * MiB;
+/// While bytes arrive nobody knows how long the blob is, and so how long its pieces are: sums are taken of
+/// parts that all usual piece lengths are multiples of.
+constexpr uint64_t summed_at_a_time = 256 * KiB;
+constexpr uint64_t piece_length_in_memory = 4 * MiB;
 /// The disk begins to write what an upload has got in steps of this.
 constexpr uint64_t sync_step = 8 * MiB;
 
@@ -22,11 +25,12 @@ struct Upload::State {
       : store(std::move(s)), dir(std::move(d)), file(std::move(f)) {}
 
   /// Pool: brings hash and sums up to the end of the file, from the start when bytes behind them were
-  /// rewritten.
+  /// rewritten, or when the sums are of parts that make no pieces of `piece_length` (0: none are wanted).
   Result<void> catch_up(uint64_t piece_length) {
-    if (stale || summer.piece_length() != piece_length) {
+    const bool fits = piece_length % summer.piece_length() == 0;
+    if (stale || !fits) {
       hash = Sha256();
-      summer = PieceSummer(piece_length);
+      summer = PieceSummer(fits ? summed_at_a_time : piece_length);
       hashed = 0;
       stale = false;
     }
@@ -63,7 +67,7 @@ struct Upload::State {
 
   std::atomic<uint64_t> size{0};
   Sha256 hash;
-  PieceSummer summer{default_piece_length};
+  PieceSummer summer{summed_at_a_time};
   uint64_t hashed = 0;
   bool stale = false;
 };
@@ -115,8 +119,7 @@ std::unique_ptr<io::ByteSink> Upload::writer(uint64_t offset) {
 
 Task<Result<Digest>> Upload::digest() {
   const auto state = state_;
-  auto done =
-      co_await state->store->loop.offload([&] { return state->catch_up(state->summer.piece_length()); });
+  auto done = co_await state->store->loop.offload([&] { return state->catch_up(0); });
   if (!done) co_return propagate(done);
   co_return state->hash.digest();
 }
@@ -140,7 +143,7 @@ Task<> Upload::discard() {
 
 /// Pool.
 Result<void> Upload::State::verify(const Digest& expected, uint64_t piece_length) {
-  if (auto done = catch_up(piece_length == 0 ? summer.piece_length() : piece_length); !done) return done;
+  if (auto done = catch_up(piece_length); !done) return done;
   const auto computed = hash.digest();
   if (computed == expected) return {};
   return fail(Errc::corrupt, "verify digest: computed digest {} doesn't match expected value {}",
@@ -152,7 +155,7 @@ Result<void> Upload::State::verify(const Digest& expected, uint64_t piece_length
 Result<void> Upload::State::write_side_files(const Digest& expected, uint64_t piece_length, bool persist) {
   auto& disk = store->disk;
   if (piece_length != 0) {
-    auto info = MetaInfo::make(expected, size, piece_length, summer.take());
+    auto info = MetaInfo::make(expected, size, piece_length, summer.take(piece_length));
     if (!info) return propagate(info);
     if (auto done = io::write_file(disk, in_dir(dir, metainfo_name), info->json()); !done) return done;
   }
@@ -168,7 +171,7 @@ Task<Result<BlobPtr>> Upload::State::commit_in_memory(Digest expected, uint64_t 
   std::optional<MetaInfo> info;
   auto checked = co_await store->loop.offload([&]() -> Result<void> {
     if (auto good = verify(expected, piece_length); !good) return good;
-    auto made = MetaInfo::make(expected, size, summer.piece_length(), summer.take());
+    auto made = MetaInfo::make(expected, size, piece_length, summer.take(piece_length));
     if (!made) return propagate(made);
     info = std::move(*made);
     return {};
@@ -186,7 +189,11 @@ Task<Result<BlobPtr>> Upload::commit(Digest expected, uint64_t piece_length, boo
   const auto state = state_;
   const auto store = state->store;
   store->uploads.erase(std::string(id_));
-  if (state->room) co_return co_await state->commit_in_memory(expected, piece_length);
+  if (state->room) {
+    // In memory the sums are always kept.
+    const uint64_t length = piece_length == 0 ? piece_length_in_memory : piece_length;
+    co_return co_await state->commit_in_memory(expected, length);
+  }
   auto committed = co_await store->loop.offload([&]() -> Result<void> {
     if (auto good = state->verify(expected, piece_length); !good) return good;
     if (auto made = store->disk.make_dirs(io::parent_path(store->cache_entry(expected))); !made) return made;

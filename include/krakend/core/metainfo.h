@@ -61,6 +61,8 @@ class PieceSummer {
   uint64_t length() const { return length_; }
   uint64_t piece_length() const { return piece_length_; }
   std::vector<uint32_t> take();
+  /// The sums of pieces of another length, a multiple of its own.
+  std::vector<uint32_t> take(uint64_t piece_length);
 
  private:
   uint64_t piece_length_;

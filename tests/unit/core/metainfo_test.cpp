@@ -82,6 +82,15 @@ TEST_CASE("piece sums of a stream in any portions") {
     for (size_t at = 0; at < text.size(); at += step) summer.update(as_bytes(text.substr(at, step)));
     CHECK(summer.take() == std::vector<uint32_t>{907060870, 439875091, 4082745666});
   }
+  const std::string_view text = "hello kraken, once more";
+  for (const uint64_t piece_length : {4, 8, 20, 24, 400}) {
+    PieceSummer parts(4);
+    PieceSummer pieces(piece_length);
+    parts.update(as_bytes(text));
+    pieces.update(as_bytes(text));
+    CHECK(parts.take(piece_length) == pieces.take());
+  }
+  CHECK(PieceSummer(4).take(8).empty());
 }
 
 TEST_CASE("peer ids and peer JSON of the contract") {
