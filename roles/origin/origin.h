@@ -23,8 +23,9 @@ struct OriginOptions {
   cluster::HostsOptions cluster;  ///< all of the ring, this one included; empty: this one alone
   unsigned max_replica = 3;       ///< hashring.max_replica
   RingHealthOptions health;
-  /// metainfogen.piece_lengths: from this blob size on (bytes) → piece length (bytes)
-  std::map<uint64_t, uint64_t> piece_lengths{{0, 4 * MiB}};
+  /// metainfogen.piece_lengths: from this blob size on (bytes) → piece length (bytes). Small blobs are cut into
+  /// small pieces, because a host passes on whole ones only.
+  std::map<uint64_t, uint64_t> piece_lengths{{0, 1 * MiB}, {1024 * MiB, 4 * MiB}};
   std::string zone;
   std::string cluster_name;
   retry::RetryQueueOptions write_back{};

@@ -15,7 +15,7 @@ import cluster  # noqa: E402
 
 AGENTS = int(os.environ.get("AGENTS", 8))
 MBIT = int(os.environ.get("MBIT", 200))
-PIECE = os.environ.get("PIECE", "4MB")
+PIECE = os.environ.get("PIECE", "1MB")
 NETWORK = "10.77.0"
 
 
@@ -113,7 +113,7 @@ class Swarm:
 
 
 def shaped_swarm(bench):
-    """One origin, AGENTS=… (8) agents, pieces of PIECE=… (4MB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
+    """One origin, AGENTS=… (8) agents, pieces of PIECE=… (1MB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
     size = bench.args.size * rig.MIB
     ratios, medians, shares, retries, losses, timeouts = [], [], [], [], [], []
     with Hosts(AGENTS + 1) as hosts, contextlib.ExitStack() as stack:
