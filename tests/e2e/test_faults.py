@@ -26,7 +26,7 @@ def test_killed_agent_resumes_from_its_bitmap(herd, agents):  # noqa: F811
     fields = cluster.fields_of(line)
     resumed = int(fields["resumed_pieces"])
     assert resumed >= 4, line
-    assert int(fields["from_origins"]) == len(data) - resumed * 4 * MIB, line
+    assert int(fields["from_origins"]) == len(data) - resumed * len(data) // int(fields["pieces"]), line
 
 
 def test_running_download_survives_the_tracker(tmp_path):

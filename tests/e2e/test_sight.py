@@ -101,7 +101,7 @@ scheduler:
     assert success["size"] == len(data) and success["download_time"] > 0
     assert len(by_message["Outgoing connection accept"]["remote_peer_id"]) == 40
     summary = by_message["Seeder summaries"]["seeder_summaries"]
-    assert sum(peer["good_pieces_received"] for peer in summary) == 3
+    assert sum(peer["good_pieces_received"] for peer in summary) == 9
 
 
 def test_access_logs_without_health(tmp_path, herd):  # noqa: F811
