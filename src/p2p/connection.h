@@ -89,6 +89,7 @@ class Connection {
   PieceIndex receiving_piece = 0;
   TimePoint receiving_since;
   uint64_t useless = 0;                    ///< messages that helped nobody
+  uint64_t reports = 0;                    ///< of the peer's load
   uint64_t seen_bytes = 0;                 ///< stream.bytes_received() at the last look
   TimePoint last_progress;                 ///< when seen_bytes last grew
   TimePoint last_useful;                   ///< when a piece last moved in either direction

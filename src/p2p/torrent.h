@@ -63,6 +63,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Messages without any use that a peer may send: so many, and so many for each piece.
   static constexpr uint64_t max_useless = 1000;
   static constexpr uint64_t max_useless_of_piece = 4;
+  /// Reports of its load beyond these are of no use; a peer sends 20 a second at most, but they may pile up.
+  static constexpr double max_reports_at_once = 1000;
+  static constexpr double max_reports_a_second = 40;
   /// Messages of one peer that are handled before others have their turn.
   static constexpr unsigned messages_in_a_row = 32;
   /// A piece may take so many times what it takes with others, if one of these has it; at least this long.
@@ -164,6 +167,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Result<void> on_announce(Connection& connection, const AnnouncePiece& announce);
   Result<void> on_error(Connection& connection, const PieceError& error);
   Result<void> on_complete(Connection& connection);
+  Result<void> on_report(Connection& connection, const LoadReport& report);
   /// Counts a message that helps nobody; a flood of them ends the connection.
   Result<void> useless(Connection& connection);
   Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);

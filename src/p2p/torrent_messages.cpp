@@ -53,14 +53,19 @@ Result<void> Torrent::handle_small(Connection& connection, const Message& messag
   if (const auto* announce = std::get_if<AnnouncePiece>(&message)) return on_announce(connection, *announce);
   if (const auto* error = std::get_if<PieceError>(&message)) return on_error(connection, *error);
   if (std::holds_alternative<Complete>(message)) return on_complete(connection);
-  if (const auto* report = std::get_if<LoadReport>(&message)) {
-    connection.load.tell(report->load, context_->clock.now());
-    request_more();
-    return {};
-  }
+  if (const auto* report = std::get_if<LoadReport>(&message)) return on_report(connection, *report);
   const auto* cancel = std::get_if<CancelPiece>(&message);
   if (cancel != nullptr && connection.cancel_piece(cancel->index)) return {};
   return useless(connection);
+}
+
+Result<void> Torrent::on_report(Connection& connection, const LoadReport& report) {
+  const auto now = context_->clock.now();
+  const double expected = to_seconds(now - connection.since) * max_reports_a_second;
+  if (static_cast<double>(++connection.reports) > max_reports_at_once + expected) return useless(connection);
+  connection.load.tell(report.load, now);
+  request_more();
+  return {};
 }
 
 Result<void> Torrent::useless(Connection& connection) {

@@ -163,6 +163,19 @@ TEST_CASE("limits: messages that are of no use") {
   CHECK(seeder.metric("p2p_peers_left_alone") == 1);
 }
 
+TEST_CASE("limits: more reports of a peer's load than anybody needs") {
+  Seeder seeder;
+  const auto peer = seeder.connect_as(1);
+  std::string reports;
+  for (int i = 0; i < 900; ++i) reports += p2p::encode_frame(p2p::LoadReport{{1, 1}});
+  peer->send(reports + Seeder::request(0));
+  CHECK_FALSE(peer->read_frame().empty());
+  CHECK(seeder.met(SwarmLimit::useless_messages) == 0);
+  for (int i = 0; i < 3; ++i) peer->send(reports);
+  CHECK(peer->closed());
+  CHECK(seeder.met(SwarmLimit::useless_messages) == 1);
+}
+
 TEST_CASE("limits: a peer that does not read what it is told") {
   Seeder seeder;
   // A torrent of many pieces, so that a peer may ask for what is not to be had many times.
