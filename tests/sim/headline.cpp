@@ -16,11 +16,13 @@ namespace {
 
 constexpr std::string_view plain = "tls: {server: {disabled: true}, client: {disabled: true}}\n";
 constexpr uint16_t registry_port = 16000;
+constexpr unsigned slowness = 10;  ///< of a slow host
 constexpr const char* repository = "image";
 
 /// The reference's constants (contract p2p §7–§9).
 constexpr std::string_view upstream_scheduler =
-    "scheduler: {super_seeding: false, extension: false, connstate: {max_open_conn: 10, blacklist_duration: 30s}, "
+    "scheduler: {super_seeding: false, extension: false, connstate: {max_open_conn: 10, blacklist_duration: "
+    "30s}, "
     "dispatch: {pipeline_limit: 3, origin_pipeline_limit: 5}}\n";
 
 class Headline {
@@ -50,6 +52,17 @@ class Headline {
     return {fmt::format("10.{}.{}.{}", net, number / per_net, number % per_net + 1), 0, options_.rate,
             options_.rate};
   }
+  /// The first agents are the slow ones, the last ones die.
+  bool is_slow(size_t agent) const { return static_cast<double>(agent) < options_.slow * options_.hosts; }
+  bool dies(size_t agent) const {
+    return static_cast<double>(options_.hosts - agent) <= options_.crashing * options_.hosts;
+  }
+  HostOptions agent_host(unsigned number) const {
+    HostOptions at = host(4, number);
+    if (is_slow(number)) at.egress = at.ingress = options_.rate / slowness;
+    return at;
+  }
+  double bound() const { return static_cast<double>(options_.image) / static_cast<double>(options_.rate); }
   void add(std::string name, HostOptions at, std::string role, std::string yaml) {
     std::vector<std::string> args{"--role=" + role};
     if (role == "origin" || role == "agent") args.push_back("--peer-ip=" + at.ip);
@@ -77,7 +90,7 @@ class Headline {
     add("index", host(3, 0), "build-index", to_origins);
     first_agent_ = cluster_.nodes().size();
     for (unsigned i = 0; i < options_.hosts; ++i) {
-      add(fmt::format("agent{}", i), host(4, i), "agent",
+      add(fmt::format("agent{}", i), agent_host(i), "agent",
           fmt::format("tracker: {{hosts: {}}}\nbuild_index: {{hosts: {}}}\n{}", static_list(trackers),
                       static_list({host(3, 0).ip + ":15004"}), scheduler));
     }
@@ -113,6 +126,14 @@ class Headline {
     ++ended_;
   }
 
+  Task<> crash_half_way() {
+    const std::chrono::duration<double> half(bound() / 2);
+    co_await cluster_.clock().sleep(std::chrono::duration_cast<Duration>(half));
+    for (size_t i = 0; i < options_.hosts; ++i) {
+      if (dies(i)) cluster_.nodes()[first_agent_ + i]->crash();
+    }
+  }
+
   void pull_all() {
     pulls_.resize(size_t{options_.hosts} * options_.layers);
     for (size_t i = 0; i < options_.hosts; ++i) {
@@ -123,6 +144,7 @@ class Headline {
       cluster_.tasks().spawn(pull_image(node, i, delay), "client");
     }
     began_ = cluster_.time().now();
+    if (options_.crashing > 0) cluster_.tasks().spawn(crash_half_way(), "crash");
     TimePoint next = began_;
     (void)cluster_.run_until(
         [&] {
@@ -154,7 +176,10 @@ class Headline {
   }
 
   bool good() const {
-    return std::all_of(pulls_.begin(), pulls_.end(), [](const Pull& one) { return one.good(); });
+    for (size_t i = 0; i < pulls_.size(); ++i) {
+      if (!pulls_[i].good() && !dies(i / options_.layers)) return false;
+    }
+    return true;
   }
 
   static std::string line(std::vector<double> values) {
@@ -170,17 +195,26 @@ class Headline {
 
   void report(double processor) {
     std::vector<double> downloads;
+    std::vector<double> slow;
     std::vector<double> first;
     std::vector<double> images;
+    size_t last_agent = pulls_.size();
     for (size_t i = 0; i < pulls_.size(); ++i) {
       const Pull& one = pulls_[i];
+      const size_t agent = i / options_.layers;
+      if (dies(agent)) continue;
       if (!one.good()) {
         fmt::print("download {} failed: {}\n", i, one.wrong.value_or(one.failure.value_or("not ended")));
         continue;
       }
+      if (is_slow(agent)) {
+        slow.push_back(one.seconds());
+        continue;
+      }
       downloads.push_back(one.seconds());
       first.push_back(to_seconds(*one.first_byte - one.asked));
-      if (i % options_.layers == 0) images.push_back(0);
+      if (agent != last_agent) images.push_back(0);
+      last_agent = agent;
       images.back() = std::max(images.back(), one.seconds());
     }
     uint64_t egress = 0;
@@ -194,8 +228,14 @@ class Headline {
     fmt::print("downloads   {}\n", line(downloads));
     fmt::print("images      {}\n", line(images));
     fmt::print("first byte  {}\n", line(first));
-    fmt::print("bound       {:.2f} s\n",
-               static_cast<double>(options_.image) / static_cast<double>(options_.rate));
+    fmt::print("bound       {:.2f} s\n", bound());
+    if (!slow.empty()) fmt::print("slow hosts  {}; bound {:.2f} s\n", line(slow), slowness * bound());
+    if (options_.crashing > 0) {
+      fmt::print("died        {} hosts\n",
+                 std::count_if(pulls_.begin(), pulls_.end(), [&](const Pull& one) {
+                   return dies(static_cast<size_t>(&one - pulls_.data()) / options_.layers);
+                 }) / options_.layers);
+    }
     fmt::print("origins     {:.3f} copies sent by all, {:.3f} per origin\n",
                static_cast<double>(egress) / static_cast<double>(options_.image),
                static_cast<double>(egress) / static_cast<double>(options_.image) / options_.origins);

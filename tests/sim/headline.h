@@ -25,6 +25,8 @@ struct HeadlineOptions {
   unsigned trackers = 5;
   unsigned origins = 5;
   Duration arrival = 1s;  ///< the clients come within this time
+  double slow = 0;        ///< share of the agents' hosts that have a tenth of the rate
+  double crashing = 0;    ///< share of them that die half-way, without a word
   bool upstream = false;  ///< the reference's constants instead of the shipped ones, as far as YAML has them
   Duration limit = 300s;  ///< of virtual time
   NetworkOptions network = headline_network();

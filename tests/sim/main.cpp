@@ -22,6 +22,12 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--origins", headline.origins)->capture_default_str();
   app.add_option("--trackers", headline.trackers)->capture_default_str();
+  app.add_option("--slow", headline.slow, "share of the hosts that have a tenth of the rate")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--crashing", headline.crashing, "share of the hosts that die half-way")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_flag("--upstream", headline.upstream, "the reference's constants");
   app.add_option("--results", headline.results, "a file for the seconds of each download");
   app.add_option("--log", headline.log_path, "a file for the nodes' logs");
