@@ -1,8 +1,8 @@
-#include "unit/storage/blob_store_contract.h"
-
+#include "krakend/core/units.h"
 #include "krakend/io/system.h"
 #include "support/memory_disk.h"
 #include "support/temp_dir.h"
+#include "unit/storage/blob_store_contract.h"
 
 namespace krakend::test {
 namespace {
@@ -136,6 +136,21 @@ TEST_CASE("blob store: a large portion that could not be written does not count 
   stage.world.memory.set_capacity(before);
   REQUIRE(upload->writer(0)->write(as_bytes(portion)));
   CHECK(run(stage.loop, upload->commit(Digest::of(portion), 4 << 20)));
+}
+
+TEST_CASE("blob store: what was uploaded in order is not read again, whatever the length of pieces") {
+  for (const uint64_t piece_length : {256 * KiB, MiB, 4 * MiB}) {
+    Stage stage;
+    const std::string data(2'500'000, 'k');
+    const auto upload = *run(stage.loop, stage.store->create_upload());
+    REQUIRE(upload->writer(0)->write(as_bytes(data)));
+    // Behind the upload's back: whoever read the file would see it.
+    REQUIRE(upload->file()->write_at(0, as_bytes("x")));
+    REQUIRE(run(stage.loop, upload->commit(Digest::of(data), piece_length)));
+    PieceSummer summer(piece_length);
+    summer.update(as_bytes(data));
+    CHECK(run(stage.loop, stage.store->metainfo(Digest::of(data)))->piece_sums() == summer.take());
+  }
 }
 
 TEST_CASE(
