@@ -214,7 +214,7 @@ Result<void> plan_agent(const Options& options, const Config& config, Plan& plan
 void plan_proxy(const Options& options, const Config& config, Plan& plan) {
   proxy::ProxyOptions& proxy = plan.proxy.emplace(config.proxy->settings.options);
   proxy.has_copies = !options.has(Role::origin);
-  if (options.has(Role::origin)) {
+  if (!proxy.has_copies) {
     proxy.piece_length = [lengths = config.origin->settings.options.piece_lengths](uint64_t size) {
       return origin::piece_length_for(lengths, size);
     };

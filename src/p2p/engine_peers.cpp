@@ -81,9 +81,10 @@ Task<> Engine::Impl::load_loop(std::shared_ptr<Impl> self) {
   while (!self->stopped) {
     co_await self->context->backlog.changed();
     co_await self->context->clock.sleep(load_interval);
+    const auto now = self->context->clock.now();
     for (const auto& [digest, torrent] : self->torrents) {
       torrent->report_load();
-      torrent->doubt_slow_peers(self->context->clock.now());
+      torrent->doubt_slow_peers(now);
     }
   }
 }

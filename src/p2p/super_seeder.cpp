@@ -27,8 +27,8 @@ Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have) {
   Peer& peer = peers_[id];
   peer.have = have;
   peer.shown = have;
-  peer.counted = have;
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) copies_[piece] += have.test(piece) ? 1 : 0;
+  peer.counted = Bitfield(have.size());
+  count_what_it_has(peer);
   for (auto& [other, known] : peers_) trim(known);
   std::vector<Shown> shown;
   show_more(id, peer, shown);
@@ -76,6 +76,12 @@ void SuperSeeder::count(Peer& peer, PieceIndex piece) {
   if (!peer.slow && peer.counted.set(piece)) ++copies_[piece];
 }
 
+void SuperSeeder::count_what_it_has(Peer& peer) {
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
+    if (peer.have.test(piece)) count(peer, piece);
+  }
+}
+
 void SuperSeeder::uncount(Peer& peer, PieceIndex piece) {
   peer.counted.clear(piece);
   --copies_[piece];
@@ -111,9 +117,7 @@ std::vector<SuperSeeder::Shown> SuperSeeder::doubt(const PeerId& id) {
 void SuperSeeder::trust(const PeerId& id) {
   const auto found = peers_.find(id);
   if (found == peers_.end() || !std::exchange(found->second.slow, false)) return;
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
-    if (found->second.have.test(piece)) count(found->second, piece);
-  }
+  count_what_it_has(found->second);
 }
 
 bool SuperSeeder::worth_showing(const Peer& peer, PieceIndex piece) const {
@@ -140,7 +144,7 @@ bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& ou
   if (!best) return false;
   peer.shown.set(*best);
   ++peer.open;
-  if (!peer.slow && peer.open_counted < share(peers_.size()) && !peer.counted.test(*best)) {
+  if (!peer.slow && peer.open_counted < share(peers_.size())) {
     ++peer.open_counted;
     count(peer, *best);
   }

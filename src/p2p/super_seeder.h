@@ -60,6 +60,7 @@ class SuperSeeder {
     uint32_t open_counted = 0;  ///< of those
   };
   void count(Peer& peer, PieceIndex piece);
+  void count_what_it_has(Peer& peer);
   void uncount(Peer& peer, PieceIndex piece);
   /// The lowest is shown first: what was never sent, of that what the fewest are to have, of that what nobody
   /// is slow to take.

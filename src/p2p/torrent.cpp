@@ -311,33 +311,33 @@ void Torrent::measure(TimePoint now) {
 
 void Torrent::help_peers(TimePoint now) {
   if (!super_seeding()) return;
-  for (const auto& [id, connection] : std::map(peers_)) {
+  for (const auto& [id, connection] : peers_) {
     if (now - connection->last_taken > helpless_after) show(seeder_->help(id));
   }
-  doubt_slow_peers(now);
+  doubt_slow_peers(now);  // nothing else calls it when all transfers have come to a halt
 }
 
 /// One slow peer must not make slowness usual.
 void Torrent::note_transfer(const PeerId& peer, double seconds) {
-  if (super_seeding() && seconds < transfer_patience()) seeder_->trust(peer);
+  if (seconds < transfer_patience()) seeder_->trust(peer);
   constexpr double weight = 0.2;
-  constexpr double most = 2;
   if (transfer_seconds_ == 0)
     transfer_seconds_ = seconds;
   else
-    transfer_seconds_ += weight * (std::min(seconds, most * transfer_seconds_) - transfer_seconds_);
+    transfer_seconds_ +=
+        weight * (std::min(seconds, slow_transfer_factor * transfer_seconds_) - transfer_seconds_);
 }
 
 double Torrent::transfer_patience() const {
-  return std::max(to_seconds(slow_transfer), 2 * transfer_seconds_);
+  return std::max(to_seconds(slow_transfer), slow_transfer_factor * transfer_seconds_);
 }
 
 void Torrent::doubt_slow_peers(TimePoint now) {
   if (!super_seeding() || peers_.size() < 2 || transfer_seconds_ == 0) return;
   const double patience = transfer_patience();
-  for (const auto& [id, connection] : std::map(peers_)) {
+  for (const auto& [id, connection] : peers_) {
     const bool slow = connection->sending_since && to_seconds(now - *connection->sending_since) > patience;
-    const bool idle = to_seconds(now - connection->last_taken) > 1 + patience;
+    const bool idle = to_seconds(now - connection->last_taken) > slow_to_take + patience;
     if (slow || idle) show(seeder_->doubt(id));
   }
 }

@@ -51,9 +51,11 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr size_t few_sources = 4;
   static constexpr size_t max_counted = 1024;
   static constexpr Duration helpless_after = 3s;
-  /// A transfer from an origin that takes longer than this, and than twice the usual, goes to a slow peer; so
-  /// does one that takes nothing for that time and a second.
+  /// A transfer from an origin that takes longer than this, and than so many times the usual, goes to a slow
+  /// peer; one that takes nothing for that time and a little more is slow as well.
   static constexpr Duration slow_transfer = 300ms;
+  static constexpr double slow_transfer_factor = 2;
+  static constexpr double slow_to_take = 1;  ///< seconds more
   /// Pieces; a peer that tells that it has more than these to send is not asked.
   static constexpr uint64_t longest_queue = 10;
   /// A download that takes longer has an origin among its sources; so long between two that are opened.

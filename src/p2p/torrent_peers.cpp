@@ -279,11 +279,12 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     if (auto* counted = self->counts(sender->id())) ++counted->pieces_sent;
     sender->last_useful = self->context_->clock.now();
     sender->last_taken = sender->last_useful;
-    if (sender->sending_since)
-      self->note_transfer(sender->id(), to_seconds(sender->last_taken - *sender->sending_since));
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
     if (sender->have().set(index)) self->picker_.add_piece(index);
-    if (self->super_seeding()) self->show(self->seeder_->took(sender->id(), index, true));
+    if (!self->super_seeding()) return;
+    if (sender->sending_since)
+      self->note_transfer(sender->id(), to_seconds(sender->last_taken - *sender->sending_since));
+    self->show(self->seeder_->took(sender->id(), index, true));
   };
   const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
   Connection::Payload payload{file_,  &context_->egress, &context_->turns, &context_->clock, may_send,

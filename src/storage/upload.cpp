@@ -30,7 +30,7 @@ struct Upload::State {
     const bool fits = piece_length % summer.piece_length() == 0;
     if (stale || !fits) {
       hash = Sha256();
-      summer = PieceSummer(fits ? summed_at_a_time : piece_length);
+      summer = PieceSummer(piece_length == 0 ? summed_at_a_time : piece_length);
       hashed = 0;
       stale = false;
     }

@@ -21,8 +21,8 @@ constexpr const char* repository = "image";
 
 /// The reference's constants (contract p2p §7–§9).
 constexpr std::string_view upstream_scheduler =
-    "scheduler: {super_seeding: false, extension: false, connstate: {max_open_conn: 10, blacklist_duration: "
-    "30s}, "
+    "scheduler: {super_seeding: false, extension: false, "
+    "connstate: {max_open_conn: 10, blacklist_duration: 30s}, "
     "dispatch: {pipeline_limit: 3, origin_pipeline_limit: 5}}\n";
 
 class Headline {
@@ -198,11 +198,15 @@ class Headline {
     std::vector<double> slow;
     std::vector<double> first;
     std::vector<double> images;
+    size_t dead = 0;  // downloads
     size_t last_agent = pulls_.size();
     for (size_t i = 0; i < pulls_.size(); ++i) {
       const Pull& one = pulls_[i];
       const size_t agent = i / options_.layers;
-      if (dies(agent)) continue;
+      if (dies(agent)) {
+        ++dead;
+        continue;
+      }
       if (!one.good()) {
         fmt::print("download {} failed: {}\n", i, one.wrong.value_or(one.failure.value_or("not ended")));
         continue;
@@ -230,12 +234,7 @@ class Headline {
     fmt::print("first byte  {}\n", line(first));
     fmt::print("bound       {:.2f} s\n", bound());
     if (!slow.empty()) fmt::print("slow hosts  {}; bound {:.2f} s\n", line(slow), slowness * bound());
-    if (options_.crashing > 0) {
-      fmt::print("died        {} hosts\n",
-                 std::count_if(pulls_.begin(), pulls_.end(), [&](const Pull& one) {
-                   return dies(static_cast<size_t>(&one - pulls_.data()) / options_.layers);
-                 }) / options_.layers);
-    }
+    if (dead > 0) fmt::print("died        {} hosts\n", dead / options_.layers);
     fmt::print("origins     {:.3f} copies sent by all, {:.3f} per origin\n",
                static_cast<double>(egress) / static_cast<double>(options_.image),
                static_cast<double>(egress) / static_cast<double>(options_.image) / options_.origins);

@@ -1,8 +1,9 @@
+#include "unit/storage/blob_store_contract.h"
+
 #include "krakend/core/units.h"
 #include "krakend/io/system.h"
 #include "support/memory_disk.h"
 #include "support/temp_dir.h"
-#include "unit/storage/blob_store_contract.h"
 
 namespace krakend::test {
 namespace {
