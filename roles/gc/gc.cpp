@@ -6,7 +6,6 @@
 #include "krakend/api/deletions.h"
 #include "krakend/core/content_digest.h"
 #include "krakend/core/units.h"
-#include "roles/gc/cluster_reader.h"
 
 namespace krakend::gc {
 namespace {
@@ -26,14 +25,15 @@ Collector::Collector(Services services, CollectorOptions options, Say say, Logge
       log_(std::move(log)),
       origins_({services.loop, services.client, services.clock, services.random}, options_.origins,
                log_.module("origins")),
-      tags_(services.client, services.clock, services.random, options_.build_indexes) {}
+      tags_(services.client, services.clock, services.random, options_.build_indexes),
+      reader_(origins_, tags_) {}
 
 Task<Result<CollectorReport>> Collector::run() {
   start_ = services_.clock.now();
   auto listed = co_await take_inventory();
   if (!listed) co_return propagate(listed);
-  ClusterReader reader(origins_, tags_);
-  auto reachable = co_await registry::find_reachable(services_.loop, reader, manifest_size_max);
+  auto reachable =
+      co_await registry::find_reachable(services_.loop, services_.tasks, reader_, manifest_size_max);
   if (!reachable) co_return propagate(reachable);
   if (!reachable->missing.empty() && !options_.skip_missing) {
     for (size_t i = 0; i < std::min(reachable->missing.size(), told_missing_max); ++i)

@@ -14,6 +14,7 @@
 #include "krakend/io/clock.h"
 #include "krakend/registry/reachable.h"
 #include "krakend/registry/registry.h"
+#include "roles/gc/cluster_reader.h"
 
 namespace krakend::gc {
 
@@ -52,11 +53,14 @@ class Collector {
     http::Client& client;
     io::Clock& clock;
     io::Random& random;
+    io::TaskGroup& tasks;  ///< stopped before the collector goes
   };
   using Say = std::function<void(const std::string&)>;
   Collector(Services services, CollectorOptions options, Say say, Logger log);
   /// The error leaves everything consistent; the next run goes on.
   Task<Result<CollectorReport>> run();
+  /// Awaited before it is destroyed.
+  Task<> stop() { return origins_.stop(); }
 
  private:
   using Batch = std::vector<Digest>;
@@ -83,6 +87,7 @@ class Collector {
   Logger log_;
   api::OriginCluster origins_;
   api::TagClient tags_;
+  ClusterReader reader_;
   TimePoint start_;
   std::vector<std::string> hosts_;  ///< all origins
   std::unordered_set<Digest> there_;

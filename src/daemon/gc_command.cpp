@@ -45,8 +45,8 @@ class GcRun {
       : command_(command),
         log_(Logger::create(log_options(command.log_level), "krakend").module("gc")),
         client_(http::make_client(loop_, *clock_, std::move(client))),
-        collector_({loop_, *client_, *clock_, *random_}, command.options, say, log_),
-        tasks_(loop_, log_) {}
+        tasks_(loop_, log_),
+        collector_({loop_, *client_, *clock_, *random_, tasks_}, command.options, say, log_) {}
 
   int run() {
     loop_.post([this] { tasks_.spawn(collect(), "garbage collection"); });
@@ -59,6 +59,7 @@ class GcRun {
 
   Task<> collect() {
     auto report = co_await collector_.run();
+    co_await collector_.stop();
     if (report) {
       tell(*report);
     } else {
@@ -86,8 +87,8 @@ class GcRun {
   std::unique_ptr<io::Clock> clock_ = io::make_system_clock(loop_);
   std::unique_ptr<io::Random> random_ = io::make_system_random();
   std::unique_ptr<http::Client> client_;
-  gc::Collector collector_;
   io::TaskGroup tasks_;
+  gc::Collector collector_;
   int status_ = 0;
 };
 

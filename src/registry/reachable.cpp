@@ -28,15 +28,16 @@ std::optional<Digest> subject_of(std::string_view tag) {
   return digest ? std::optional(*digest) : std::nullopt;
 }
 
-class Walk {
+/// Its workers own it: they may end a little later than who waits for them.
+class Walk : public std::enable_shared_from_this<Walk> {
  public:
-  Walk(io::Loop& loop, Transfer& transfer, uint64_t manifest_size_max)
+  Walk(io::Loop& loop, io::TaskGroup& tasks, Transfer& transfer, uint64_t manifest_size_max)
       : loop_(loop),
         transfer_(transfer),
         aliases_(transfer),
         store_(loop, transfer, manifest_size_max),
         references_(loop, store_, aliases_),
-        tasks_(loop) {}
+        tasks_(tasks) {}
 
   Task<Result<Reachable>> run();
 
@@ -52,7 +53,7 @@ class Walk {
   Aliases aliases_;
   ManifestStore store_;
   ReferenceReader references_;
-  io::TaskGroup tasks_;
+  io::TaskGroup& tasks_;
   Reachable found_;
   std::unordered_set<Digest> walked_;              ///< manifests
   std::vector<std::pair<RepoTag, Digest>> lists_;  ///< of referrers, with the subject; not followed yet
@@ -104,7 +105,9 @@ Task<Result<size_t>> Walk::follow_lists() {
 Task<Result<void>> Walk::follow_all(std::vector<RepoTag> tags) {
   const size_t count = tags.size();
   const auto list = std::make_shared<const std::vector<RepoTag>>(std::move(tags));
-  std::function<Task<>(size_t)> work = [this, list](size_t index) { return follow_tag((*list)[index]); };
+  std::function<Task<>(size_t)> work = [self = shared_from_this(), list](size_t index) {
+    return self->follow_tag((*list)[index]);
+  };
   const bool all = co_await io::run_parallel(loop_, tasks_, count, parallel_tags, work);
   if (failure_) co_return fail(*failure_);
   if (!all) co_return fail(Errc::cancelled, "stopped");
@@ -148,9 +151,10 @@ Task<Result<void>> Walk::follow(const RepoTag& name, Digest digest) {
 
 }  // namespace
 
-Task<Result<Reachable>> find_reachable(io::Loop& loop, Transfer& transfer, uint64_t manifest_size_max) {
-  Walk walk(loop, transfer, manifest_size_max);
-  co_return co_await walk.run();
+Task<Result<Reachable>> find_reachable(io::Loop& loop, io::TaskGroup& tasks, Transfer& transfer,
+                                       uint64_t manifest_size_max) {
+  const auto walk = std::make_shared<Walk>(loop, tasks, transfer, manifest_size_max);
+  co_return co_await walk->run();
 }
 
 }  // namespace krakend::registry

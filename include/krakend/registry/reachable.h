@@ -32,7 +32,8 @@ struct Reachable {
 };
 
 /// Reads every tag and every manifest. A list of referrers counts when its subject does. An error when
-/// something could not be read: then nobody knows. Loop thread.
-Task<Result<Reachable>> find_reachable(io::Loop& loop, Transfer& transfer, uint64_t manifest_size_max);
+/// something could not be read: then nobody knows. `tasks` are told to stop before `transfer` goes. Loop thread.
+Task<Result<Reachable>> find_reachable(io::Loop& loop, io::TaskGroup& tasks, Transfer& transfer,
+                                       uint64_t manifest_size_max);
 
 }  // namespace krakend::registry
