@@ -106,6 +106,7 @@ Task<Result<void>> Daemon::start_roles() {
                                                               },
                                                               metrics_},
                                       log_);
+  overload_->watch_memory(!around_.shares_process);
   background_.spawn_essential(overload_->run(), "overload watch");
   start_statsd();
   background_.spawn(tls_.watch(), "certificates");

@@ -37,6 +37,8 @@ struct Surroundings {
   io::Net& net;
   io::Disk& disk;
   std::function<std::unique_ptr<http::Client>(const http::ClientOptions&)> make_client;
+  /// Several daemons live in this process: its memory tells nothing of one of them.
+  bool shares_process = false;
 };
 
 /// The roles of one process: builds everything once, from general to specific, starts the roles so that each

@@ -33,8 +33,8 @@ Task<> OverloadWatch::run() {
   for (;;) {
     const TimePoint before = services_.clock.now();
     co_await services_.clock.sleep(interval);
-    look(services_.clock.now() - before - interval, io::memory_use());
-    return_leftovers();
+    look(services_.clock.now() - before - interval, watches_memory_ ? io::memory_use() : 0);
+    if (watches_memory_) return_leftovers();
   }
 }
 

@@ -33,6 +33,8 @@ class OverloadWatch {
   OverloadWatch(Services services, Logger log);
   /// Bytes; 0: what the control group allows, less a tenth. Without either there is no limit.
   void set_memory_max(uint64_t bytes);
+  /// Otherwise only the loop is watched.
+  void watch_memory(bool on) { watches_memory_ = on; }
   /// Until it is cancelled.
   Task<> run();
 
@@ -51,6 +53,7 @@ class OverloadWatch {
   void return_leftovers();
   static constexpr size_t leftovers = 16 * MiB;
   size_t kept_ = 0;  ///< bytes that stayed with the allocator the last time
+  bool watches_memory_ = true;
   bool full_ = false;
   unsigned late_ = 0;  ///< looks in a row
   bool overloaded_ = false;

@@ -47,6 +47,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr unsigned watches_per_check = 5;
   /// A request that is older may be made once more elsewhere, when there is nothing else left to ask for.
   static constexpr Duration endgame_age = 150ms;
+  /// Between two looks for such: each looks at every neighbour.
+  static constexpr Duration duplicates_pause = 5ms;
   /// With fewer sources than this, each is asked for as much as the pipeline limits allow.
   static constexpr size_t few_sources = 4;
   static constexpr size_t max_counted = 1024;
@@ -142,6 +144,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   uint32_t own_extension() const;
   Handshake own_handshake(uint32_t extension, bool opener, Bitfield shown) const;
   bool has_room() const { return peers_.size() + dialing_.size() < context_->options.max_open_conn; }
+  bool is_full() const;
   bool may_replace(const Connection& old) const;
   void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
   void drop_connection(const ConnectionPtr& connection);
@@ -240,8 +243,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   PiecePicker picker_;
   RequestTable requests_;
-  bool hungry_ = false;                  ///< among the context's hungry ones
-  size_t budgeted_ = 0;                  ///< requests that the budget knows of
+  bool hungry_ = false;   ///< among the context's hungry ones
+  size_t answering_ = 0;  ///< peers that are told that they are let in
+  size_t budgeted_ = 0;   ///< requests that the budget knows of
+  TimePoint next_duplicates_{};
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   double transfer_seconds_ = 0;          ///< that sending a piece takes, smoothed; 0: none was sent
   PeerBackoff backoff_;

@@ -64,7 +64,7 @@ Result<void> Torrent::on_report(Connection& connection, const LoadReport& report
   const double expected = to_seconds(now - connection.since) * max_reports_a_second;
   if (static_cast<double>(++connection.reports) > max_reports_at_once + expected) return useless(connection);
   connection.load.tell(report.load, now);
-  request_more();
+  request_announced();
   return {};
 }
 

@@ -6,6 +6,18 @@
 namespace krakend::p2p {
 namespace {
 
+/// Kept while a peer is told that it is let in.
+class AnsweringPlace {
+ public:
+  explicit AnsweringPlace(size_t& taken) : taken_(taken) { ++taken_; }
+  AnsweringPlace(const AnsweringPlace&) = delete;
+  AnsweringPlace& operator=(const AnsweringPlace&) = delete;
+  ~AnsweringPlace() { --taken_; }
+
+ private:
+  size_t& taken_;
+};
+
 /// Announce intervals a tracker may ask for; anything else becomes the default (contract p2p §10.3).
 constexpr Duration default_interval = 5s;
 constexpr Duration max_interval = 1min;
@@ -180,6 +192,7 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   }
   if (peers_.contains(peer.peer_id)) co_return fail(Errc::conflict, "connected meanwhile");
   if (failure_ || complete_) co_return fail(Errc::cancelled, "download has ended");
+  if (is_full()) co_return fail(Errc::unavailable, "others called meanwhile, and there is no room");
   add_connection(stream, std::move(*theirs), peer.origin, true);
   co_return Result<void>{};
 }
@@ -195,6 +208,11 @@ Handshake Torrent::own_handshake(uint32_t extension, bool opener, Bitfield shown
   if (extension > 0) handshake.load = context_->backlog.load();
   for (const auto& [id, connection] : peers_) handshake.neighbours.push_back(id);
   return handshake;
+}
+
+/// Whoever is told that there is room for it has its place from then on.
+bool Torrent::is_full() const {
+  return peers_.size() + answering_ >= context_->options.max_open_conn;
 }
 
 bool Torrent::may_replace(const Connection& old) const {
@@ -233,7 +251,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
     if (!may_replace(*old->second)) co_return refuse("already connected");
     drop_connection(ConnectionPtr(old->second));
   }
-  if (peers_.size() >= context_->options.max_open_conn) {
+  if (is_full()) {
     context_->met(SwarmLimit::connections);
     if (!make_room(now)) {
       refuse("full");
@@ -244,7 +262,11 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   const auto id = peer.peer_id;
   const auto had = super_seeding() ? seeder_->add_peer(id, peer.have) : have_;
   const auto frame = encode_frame(own_handshake(std::min(own_extension(), peer.extension), false, had));
-  auto written = co_await stream->write(std::as_bytes(std::span(frame)));
+  Result<void> written;
+  {
+    const AnsweringPlace place(answering_);
+    written = co_await stream->write(std::as_bytes(std::span(frame)));
+  }
   deadline.cancel();
   if (!written || failure_ || peers_.contains(id)) {
     if (super_seeding() && !peers_.contains(id)) show(seeder_->remove_peer(id));

@@ -38,7 +38,8 @@ void Torrent::become_hungry() {
   context_->hungry.push_back(weak_from_this());
 }
 
-/// Announcements are most of what a swarm says: where there is no room for a request, that is all it costs.
+/// Announcements and reports are most of what a swarm says: where there is no room for a request, that is all
+/// it costs.
 void Torrent::request_announced() {
   if (complete_ || failure_) return;
   settle_budget();
@@ -148,6 +149,8 @@ void Torrent::request_duplicates() {
   if (requests_.empty() || options.disable_endgame) return;
   if (options.endgame_threshold > 0 && have_.size() - have_.count() > options.endgame_threshold) return;
   const auto now = context_->clock.now();
+  if (now < next_duplicates_) return;
+  next_duplicates_ = now + duplicates_pause;
   std::optional<Duration> age;
   for (const auto& [id, connection] : peers_) {
     if (!connection->askable() || requests_.outstanding(id) > 0) continue;
