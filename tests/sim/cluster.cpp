@@ -18,7 +18,8 @@ struct Node::Process {
       : clock(cluster.time_),
         random(seed),
         net(cluster.network_.attach(node.id_)),
-        disk(cluster.time_, random, cluster.trace_, node.id_, node.platters_, node.options_.disk) {}
+        disk(cluster.time_, random, cluster.trace_, node.id_, node.platters_, node.options_.disk,
+             node.options_.mount) {}
   SimClock clock;
   test::SeededRandom random;
   std::unique_ptr<io::Net> net;
@@ -49,6 +50,8 @@ Result<void> Node::start() {
   const uint64_t seed = cluster_.random_.next();
   auto process = std::make_unique<Process>(cluster_, *this, seed);
   process->disk.break_path(broken_path_);
+  process->disk.slow_down(slowness_);
+  process->clock.step_wall(wall_ahead_);
   cluster_.databases_.set(name(), &process->disk);
   if (auto launched = launch(*process); !launched) return launched;
   process_ = std::move(process);
@@ -77,9 +80,11 @@ Result<void> Node::launch(Process& process) {
                             &loop](const http::ClientOptions& options) -> std::unique_ptr<http::Client> {
     return std::make_unique<StreamClient>(loop, process.clock, *process.net, options);
   };
-  process.daemon = std::make_unique<daemon::Daemon>(
-      daemon::Surroundings{loop, process.clock, process.random, *process.net, process.disk, make_client},
-      command->options, *config, std::move(*plan), daemon::backends_of(*config), facts, cluster_.log_.role(name()));
+  process.daemon =
+      std::make_unique<daemon::Daemon>(daemon::Surroundings{loop, process.clock, process.random, *process.net,
+                                                            process.disk, make_client, true},
+                                       command->options, *config, std::move(*plan),
+                                       daemon::backends_of(*config), facts, cluster_.log_.role(name()));
   return {};
 }
 
@@ -88,8 +93,22 @@ void Node::break_disk(std::string path) {
   if (process_) process_->disk.break_path(broken_path_);
 }
 
+void Node::slow_disk(double times) {
+  slowness_ = times;
+  if (process_) process_->disk.slow_down(times);
+}
+
+void Node::step_clock(Duration by) {
+  wall_ahead_ += by;
+  if (process_) process_->clock.step_wall(by);
+}
+
 bool Node::ready() const {
   return process_ && process_->daemon->ready();
+}
+
+bool Node::ended() const {
+  return process_ && process_->ended;
 }
 
 void Node::stop() {
@@ -114,8 +133,7 @@ Cluster::Cluster(ClusterOptions options)
     : options_(std::move(options)),
       random_(options_.seed),
       network_(time_, random_, trace_, options_.network),
-      log_(options_.log_path.empty() ? Logger()
-                                     : Logger::create(log_to(options_.log_path), "sim")),
+      log_(options_.log_path.empty() ? Logger() : Logger::create(log_to(options_.log_path), "sim")),
       tasks_(time_.loop(), log_) {
   time_.set_offload_cost(options_.offload_cost);
   trace_.keep_events(options_.keep_events);
@@ -151,7 +169,6 @@ std::unique_ptr<http::Client> Cluster::make_client(HostId host) {
   return std::make_unique<StreamClient>(time_.loop(), clock_, *nets_.back(), http::ClientOptions{});
 }
 
-/// Processes that have ended are destroyed, outside of what they ran in.
 void Cluster::reap() {
   for (auto& node : nodes_) {
     if (!node->process_ || !node->process_->ended) continue;
@@ -183,13 +200,13 @@ void Cluster::run_for(Duration length) {
 
 bool Cluster::start_all(Duration limit) {
   for (auto& node : nodes_) {
-    if (node->running()) continue;
+    if (node->running() || !node->wanted()) continue;
     test::take(node->start());
   }
   size_t ready = 0;
   return run_until(
       [&] {
-        while (ready < nodes_.size() && nodes_[ready]->ready()) ++ready;
+        while (ready < nodes_.size() && (nodes_[ready]->ready() || !nodes_[ready]->wanted())) ++ready;
         return ready == nodes_.size();
       },
       limit);

@@ -24,6 +24,7 @@ struct NodeOptions {
   DiskOptions disk;
   std::vector<std::string> args;  ///< of the program, without --config
   std::string yaml;               ///< its configuration file
+  Mount mount{};                  ///< of a file server
 };
 
 class Cluster;
@@ -49,14 +50,23 @@ class Node {
   /// The host is on again; start() follows.
   void power_on();
   bool running() const { return process_ != nullptr; }
+  /// It has ended by itself, and waits for Cluster::reap().
+  bool ended() const;
   /// Of the process that ended last.
   std::optional<int> exit_status() const { return exit_status_; }
   test::MemoryDisk& platters() { return platters_; }
   /// What lies below this path fails with EIO, until repair_disk(), over restarts.
   void break_disk(std::string path);
   void repair_disk() { break_disk({}); }
+  /// Everything on its disk takes so many times longer, over restarts.
+  void slow_disk(double times);
+  /// Somebody sets the wall clock of the host.
+  void step_clock(Duration by);
   /// Takes effect at the next start.
   void set_yaml(std::string yaml) { options_.yaml = std::move(yaml); }
+  /// Whether Cluster::start_all starts it.
+  void set_wanted(bool wanted) { wanted_ = wanted; }
+  bool wanted() const { return wanted_; }
 
  private:
   friend class Cluster;
@@ -68,6 +78,9 @@ class Node {
   NodeOptions options_;
   test::MemoryDisk platters_;
   std::string broken_path_;
+  double slowness_ = 1;
+  Duration wall_ahead_{0};
+  bool wanted_ = true;
   std::unique_ptr<Process> process_;
   std::optional<int> exit_status_;
 };
@@ -112,10 +125,11 @@ class Cluster {
   bool start_all(Duration limit);
   /// Stops all; false when a process does not end, or not cleanly.
   bool stop_all(Duration limit);
+  /// Processes that have ended are destroyed. Not to be called from inside one.
+  void reap();
 
  private:
   friend class Node;
-  void reap();
 
   const ClusterOptions options_;
   Timeline time_;

@@ -16,6 +16,7 @@ Result<void> SimDisk::Device::use(const std::string& path) const {
 void SimDisk::Device::occupy(Duration takes) {
   if (takes == Duration{0}) return;
   const TimePoint now = time.now();
+  takes = Duration{static_cast<int64_t>(static_cast<double>(takes.count()) * slowness)};
   free = std::max(free, now) + takes;
   time.spend(free - now);
 }
@@ -91,8 +92,25 @@ class SimDisk::OpenFile final : public test::SliceFile {
 };
 
 SimDisk::SimDisk(Timeline& time, io::Random& random, Trace& trace, uint32_t node, test::MemoryDisk& platters,
-                 DiskOptions options)
-    : device_(new Device{time, random, trace, node, options}), platters_(platters) {}
+                 DiskOptions options, Mount mount)
+    : device_(new Device{time, random, trace, node, options}),
+      platters_(platters),
+      mount_(std::move(mount)) {}
+
+bool SimDisk::mounted(const std::string& path) const {
+  return mount_.disk != nullptr && path.starts_with(mount_.path);
+}
+
+test::MemoryDisk& SimDisk::on(const std::string& path) {
+  if (!mounted(path)) return platters_;
+  device_->time.spend(mount_.latency);
+  return *mount_.disk;
+}
+
+Result<void> SimDisk::same_side(const std::string& from, const std::string& to) const {
+  if (mounted(from) == mounted(to)) return {};
+  return fail(Errc::io, "{} and {} are not on one file system", from, to);
+}
 
 void SimDisk::break_path(std::string path) {
   device_->broken = std::move(path);
@@ -105,60 +123,69 @@ void SimDisk::cut() {
 Result<io::FilePtr> SimDisk::open(const std::string& path, io::OpenMode mode) {
   const bool reads = mode == io::OpenMode::read || mode == io::OpenMode::read_write;
   if (auto usable = reads ? device_->use(path) : device_->write(path, 0); !usable) return propagate(usable);
-  auto file = platters_.open(path, mode);
+  auto file = on(path).open(path, mode);
   if (!file) return file;
   return io::FilePtr(std::make_shared<OpenFile>(device_, std::move(*file), path));
 }
 
 Result<io::FileStat> SimDisk::stat(const std::string& path) {
   if (auto usable = device_->use(path); !usable) return propagate(usable);
-  return platters_.stat(path);
+  return on(path).stat(path);
 }
 Result<void> SimDisk::rename(const std::string& from, const std::string& to) {
   if (auto usable = device_->write(from, 0); !usable) return usable;
-  return platters_.rename(from, to);
+  if (auto good = same_side(from, to); !good) return good;
+  return on(to).rename(from, to);
 }
 Result<void> SimDisk::hard_link(const std::string& from, const std::string& to) {
   if (auto usable = device_->write(to, 0); !usable) return usable;
-  return platters_.hard_link(from, to);
+  if (auto good = same_side(from, to); !good) return good;
+  return on(to).hard_link(from, to);
 }
 Result<void> SimDisk::soft_link(const std::string& target, const std::string& path) {
   if (auto usable = device_->write(path, 0); !usable) return usable;
-  return platters_.soft_link(target, path);
+  return on(path).soft_link(target, path);
 }
 Result<std::string> SimDisk::read_link(const std::string& path) {
   if (auto usable = device_->use(path); !usable) return propagate(usable);
-  return platters_.read_link(path);
+  return on(path).read_link(path);
 }
 Result<void> SimDisk::remove(const std::string& path) {
   if (auto usable = device_->write(path, 0); !usable) return usable;
-  return platters_.remove(path);
+  return on(path).remove(path);
 }
 Result<void> SimDisk::remove_all(const std::string& path) {
   if (auto usable = device_->write(path, 0); !usable) return usable;
-  return platters_.remove_all(path);
+  return on(path).remove_all(path);
 }
 Result<void> SimDisk::make_dirs(const std::string& path) {
   if (auto usable = device_->write(path, 0); !usable) return usable;
-  return platters_.make_dirs(path);
+  return on(path).make_dirs(path);
 }
 Result<void> SimDisk::sync_dir(const std::string& path) {
   if (auto synced = device_->sync(path); !synced) return synced;
-  return platters_.sync_dir(path);
+  return on(path).sync_dir(path);
 }
 Result<Duration> SimDisk::sync_file_system(const std::string& path) {
   if (auto synced = device_->sync(path); !synced) return propagate(synced);
-  auto done = platters_.sync_file_system(path);
+  auto done = on(path).sync_file_system(path);
   if (!done) return done;
   return device_->options.sync_time;
 }
 Result<std::vector<std::string>> SimDisk::list(const std::string& path) {
   if (auto usable = device_->use(path); !usable) return propagate(usable);
-  return platters_.list(path);
+  auto names = on(path).list(path);
+  if (!names || !mounted(path) || mount_.listing_lag == Duration{0}) return names;
+  const auto newest = SimClock(device_->time).wall() - mount_.listing_lag;
+  std::erase_if(*names, [&](const std::string& name) {
+    const auto found = mount_.disk->stat(path + "/" + name);
+    return found && !found->directory && found->modified > newest;
+  });
+  return names;
 }
 Result<io::DiskSpace> SimDisk::space(const std::string& path) {
   if (auto usable = device_->use(path); !usable) return propagate(usable);
-  return platters_.space(path);
+  return on(path).space(path);
 }
 Result<io::FilePtr> SimDisk::make_memory_file() {
   return platters_.make_memory_file();

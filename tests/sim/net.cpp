@@ -327,6 +327,8 @@ Result<std::unique_ptr<io::Listener>> SimNet::listen(const io::Address& at) {
 }
 
 Task<Result<std::vector<std::string>>> SimNet::resolve(std::string host, Duration /*timeout*/) {
+  if (const auto named = network_.names_.find(host); named != network_.names_.end())
+    co_return named->second;
   if (network_.find(host_, host) >= network_.hosts_.size())
     co_return fail(Errc::network, "{}: no such host", host);
   co_return std::vector<std::string>{host == "localhost" ? "127.0.0.1" : host};

@@ -61,6 +61,14 @@ class Network {
   void take_down(HostId host);
   /// It may be attached to again. Who still talks to its former self is refused.
   void bring_up(HostId host);
+  /// From now on.
+  void set_rates(HostId host, uint64_t egress, uint64_t ingress) {
+    hosts_[host].options.egress = egress;
+    hosts_[host].options.ingress = ingress;
+  }
+  uint64_t rate(HostId host) const { return hosts_[host].options.egress; }
+  /// What the name server says of a name from now on.
+  void set_name(const std::string& name, std::vector<std::string> ips) { names_[name] = std::move(ips); }
   bool up(HostId host) const { return hosts_[host].up; }
   /// Packets from one to the other are lost from now on.
   void block(HostId from, HostId to) { blocked_.insert({from, to}); }
@@ -140,6 +148,7 @@ class Network {
   const NetworkOptions options_;
   std::vector<Host> hosts_;
   std::map<std::string, HostId> by_ip_;
+  std::map<std::string, std::vector<std::string>> names_;
   std::map<uint64_t, std::unique_ptr<Link>> links_;
   uint64_t last_link_ = 0;
   std::set<std::pair<HostId, HostId>> blocked_;

@@ -90,6 +90,36 @@ Task<Result<std::string>> RegistryClient::get_manifest(io::Address registry, std
   co_return manifest;
 }
 
+Task<Result<std::string>> RegistryClient::find_manifest(io::Address registry, std::string repo,
+                                                        std::string tag) {
+  auto found = co_await get_manifest(registry, repo, tag);
+  if (!found && found.error().http_status == 404) co_return std::string();
+  co_return found;
+}
+
+Task<Result<void>> RegistryClient::remove_manifest(io::Address registry, std::string repo,
+                                                   std::string manifest) {
+  http::ClientRequest request;
+  request.method = "DELETE";
+  request.host = registry;
+  request.target = fmt::format("/v2/{}/manifests/{}", repo, Digest::of(manifest).str());
+  auto done = co_await send(request);
+  if (!done) co_return propagate(done);
+  if (done->status != 202 && done->status != 404) co_return fail(unexpected(request, *done));
+  co_return Result<void>{};
+}
+
+Task<Result<bool>> RegistryClient::has(io::Address registry, std::string repo, const SimBlob& blob) {
+  http::ClientRequest head;
+  head.method = "HEAD";
+  head.host = registry;
+  head.target = fmt::format("/v2/{}/blobs/{}", repo, blob.digest.str());
+  auto answer = co_await send(head);
+  if (!answer) co_return propagate(answer);
+  if (answer->status != 200 && answer->status != 404) co_return fail(unexpected(head, *answer));
+  co_return answer->status == 200;
+}
+
 Task<Result<void>> RegistryClient::pull(io::Address registry, std::string repo, const SimBlob& blob) {
   Pull last;
   for (unsigned i = 0; i < attempts; ++i) {
@@ -97,6 +127,7 @@ Task<Result<void>> RegistryClient::pull(io::Address registry, std::string repo, 
     co_await sim::pull(cluster_, *client_, registry, repo, blob, last);
     if (last.wrong) co_return fail(Errc::corrupt, "blob {}: {}", blob.digest.str(), *last.wrong);
     if (last.good()) co_return Result<void>{};
+    ++failed_pulls_;
     co_await cluster_.clock().sleep(pause);
   }
   co_return fail(Errc::network, "blob {}: {}", blob.digest.str(), *last.failure);

@@ -22,8 +22,16 @@ class RegistryClient {
   Task<Result<void>> put_manifest(io::Address registry, std::string repo, std::string tag,
                                   std::string manifest);
   Task<Result<std::string>> get_manifest(io::Address registry, std::string repo, std::string tag);
+  /// As an empty text where the registry says that there is none.
+  Task<Result<std::string>> find_manifest(io::Address registry, std::string repo, std::string tag);
+  /// 202 and 404 are both success: nobody finds it any more.
+  Task<Result<void>> remove_manifest(io::Address registry, std::string repo, std::string manifest);
+  /// One attempt: whether the blob is there.
+  Task<Result<bool>> has(io::Address registry, std::string repo, const SimBlob& blob);
   /// All bytes, compared; tried again when the answer ends early, never when a byte is wrong.
   Task<Result<void>> pull(io::Address registry, std::string repo, const SimBlob& blob);
+  /// Attempts to pull that came to nothing.
+  unsigned failed_pulls() const { return failed_pulls_; }
 
  private:
   Task<Result<http::ClientResponse>> send(http::ClientRequest request);
@@ -31,6 +39,7 @@ class RegistryClient {
 
   Cluster& cluster_;
   std::unique_ptr<http::Client> client_;
+  unsigned failed_pulls_ = 0;
 };
 
 /// A manifest that names these layers; the first one stands for the configuration.

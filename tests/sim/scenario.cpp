@@ -6,92 +6,11 @@
 #include <cstdio>
 #include <map>
 
-#include "sim/liar.h"
+#include "sim/faults.h"
 #include "sim/storm.h"
 
 namespace krakend::sim {
 namespace {
-
-/// One after the other, any node goes down and comes back, as long as there is work.
-Task<> crash_any(Storm& storm) {
-  Cluster& cluster = storm.cluster();
-  while (storm.working()) {
-    co_await cluster.clock().sleep(storm.between(500ms, 8s));
-    const Duration down = storm.between(500ms, 10s);
-    co_await storm.restart(storm.any(), down);
-  }
-}
-
-Task<> crash_origins(Storm& storm) {
-  while (storm.working()) {
-    co_await storm.cluster().clock().sleep(storm.between(200ms, 4s));
-    const Duration down = storm.between(200ms, 4s);
-    co_await storm.restart(storm.any("origin"), down);
-  }
-}
-
-Task<> part(Storm& storm) {
-  Network& network = storm.cluster().network();
-  while (storm.working()) {
-    co_await storm.cluster().clock().sleep(storm.between(1s, 5s));
-    const uint64_t cuts = 1 + storm.random().below(4);
-    for (uint64_t i = 0; i < cuts; ++i) {
-      const HostId one = storm.any().id();
-      const HostId other = storm.any().id();
-      if (one == other) continue;
-      network.block(one, other);
-      if (storm.random().below(2) == 0) network.block(other, one);
-    }
-    co_await storm.cluster().clock().sleep(storm.between(1s, 20s));
-    network.heal();
-  }
-}
-
-/// Some disk has room for a little more only, for a while.
-Task<> fill_disks(Storm& storm) {
-  while (storm.working()) {
-    co_await storm.cluster().clock().sleep(storm.between(500ms, 4s));
-    Node& node = storm.any();
-    auto space = node.platters().space("/");
-    if (!space) continue;
-    node.platters().set_capacity(space->used + storm.random().below(storm.options().largest));
-    co_await storm.cluster().clock().sleep(storm.between(2s, 20s));
-    node.platters().set_capacity(uint64_t{1} << 40);
-  }
-}
-
-Task<> lose_trackers(Storm& storm) {
-  while (storm.working()) {
-    co_await storm.cluster().clock().sleep(storm.between(1s, 5s));
-    const Duration down = storm.between(5s, 40s);
-    co_await storm.restart(storm.any("tracker"), down);
-  }
-}
-
-/// The backends of all origins refuse everything for a while.
-Task<> break_backends(Storm& storm) {
-  while (storm.working()) {
-    for (auto& node : storm.cluster().nodes()) {
-      if (node->name().starts_with("origin")) node->break_disk("/" + node->name() + "/data/backend");
-    }
-    co_await storm.cluster().clock().sleep(storm.between(5s, 60s));
-    for (auto& node : storm.cluster().nodes()) node->repair_disk();
-    co_await storm.cluster().clock().sleep(storm.between(1s, 10s));
-  }
-}
-
-/// A peer that has everything, and nothing of it is right.
-Task<> lie(Storm& storm) {
-  std::vector<std::unique_ptr<Liar>> liars;
-  const SimBlob& largest =
-      *std::max_element(storm.all().begin(), storm.all().end(), [](const auto& a, const auto& b) {
-         return a->content->size() < b->content->size();
-       })->get();
-  liars.push_back(std::make_unique<Liar>(storm.cluster(), storm.liar_host(), largest,
-                                         metainfo_of(largest, storm.options().piece_length)));
-  liars.back()->start(storm.tracker());
-  while (true) co_await storm.cluster().clock().sleep(1h);
-}
 
 struct Scenario {
   Storm::Fault fault;
@@ -112,7 +31,22 @@ const std::map<std::string, Scenario>& scenarios() {
         [](StormOptions& o) {
           o.agents = 12;
           o.images = 1;
+          o.pushes_first = o.even = true;
+          o.stall_chance = o.reset_chance = 0;
+          o.overlap = 0;
           o.largest = 24 * MiB;
+        }}},
+      {"layers-shared",
+       {nullptr,
+        [](StormOptions& o) {
+          o.images = 6;
+          o.overlap = 0.7;
+        }}},
+      {"herd",
+       {crash_any,
+        [](StormOptions& o) {
+          o.herd = true;
+          o.shared_backend = false;
         }}},
       {"tag-moves",
        {nullptr,
@@ -131,6 +65,63 @@ const std::map<std::string, Scenario>& scenarios() {
       {"disk-full", {fill_disks, [](StormOptions& o) { o.images = 4; }}},
       {"lost-tracker", {lose_trackers, [](StormOptions&) {}}},
       {"backend-outage", {break_backends, [](StormOptions&) {}}},
+      {"bit-rot",
+       {rot,
+        [](StormOptions& o) {
+          o.images = 4;
+          o.pushes_first = o.shared_backend = true;  // an own backend has the cached file itself
+        }}},
+      {"clock-steps", {step_clocks, [](StormOptions& o) { o.images = 4; }}},
+      {"slow-nodes",
+       {slow_down, [](StormOptions& o) { o.largest = std::max<uint64_t>(o.largest, 3 * MiB); }}},
+      {"seeders-die",
+       {crash_agents,
+        [](StormOptions& o) {
+          o.agents = 10;
+          o.steady_agents = 3;
+          o.images = 2;
+          o.layers = 1;
+          o.least = 8 * MiB;
+          o.largest = 32 * MiB;
+          o.piece_length = std::min<uint64_t>(o.piece_length, 1 * MiB);
+          o.rate = std::min<uint64_t>(o.rate, 10'000'000);
+          o.stall_chance = o.reset_chance = 0;
+        }}},
+      {"slow-backend",
+       {crash_any,
+        [](StormOptions& o) {
+          o.shared_backend = true;
+          o.backend_latency = 1s;
+          o.listing_lag = 30s;
+        }}},
+      {"garbage",
+       {nullptr,
+        [](StormOptions& o) {
+          o.images = 6;
+          o.deletions = 3;
+          o.collects = o.shared_backend = true;
+        }}},
+      {"garbage-crash",
+       {crash_any,
+        [](StormOptions& o) {
+          o.images = 6;
+          o.deletions = 3;
+          o.collects = o.shared_backend = true;
+        }}},
+      {"rolling-upgrade",
+       {upgrade_all,
+        [](StormOptions& o) {
+          o.fault_ends = o.starts_old = true;
+          o.images = 6;
+        }}},
+      {"ring-changes",
+       {change_ring,
+        [](StormOptions& o) {
+          o.origins = std::max(o.origins, 3U);
+          o.fault_ends = o.named_origins = true;
+          o.shared_backend = true;
+          o.images = 6;
+        }}},
       {"lying-peer", {lie, [](StormOptions& o) { o.largest = std::max<uint64_t>(o.largest, 3 * MiB); }}},
   };
   return all;

@@ -2,38 +2,16 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "sim/cluster.h"
+#include "sim/ledger.h"
 #include "sim/registry_client.h"
 #include "sim/scenario.h"
+#include "sim/storm_options.h"
 
 namespace krakend::sim {
-
-/// What a run draws from its seed.
-struct StormOptions {
-  uint64_t seed = 1;
-  unsigned origins = 3;
-  unsigned trackers = 2;
-  unsigned agents = 3;
-  unsigned images = 2;
-  unsigned layers = 2;
-  unsigned moves = 1;  ///< times that each tag is put
-  uint64_t largest = 8 * MiB;
-  uint64_t piece_length = 1 * MiB;
-  unsigned max_replica = 3;
-  uint64_t rate = 100'000'000;
-  Duration latency{500us};
-  Duration sync_time{1ms};
-  uint64_t disk_rate = 200'000'000;
-  double stall_chance = 0;
-  double reset_chance = 0;
-
-  static StormOptions draw(uint64_t seed);
-  std::string text() const;
-};
 
 /// The cluster, its clients, and the ledger of what was acknowledged. A scenario adds what goes wrong.
 class Storm {
@@ -50,45 +28,64 @@ class Storm {
   bool working() const { return workers_ > 0; }
   Duration between(Duration least, Duration most);
   Node& node(const std::string& name);
-  /// Any node of a role, or of all.
+  /// Any node that is wanted, of a role or of all; none of the steady agents.
   Node& any(std::string_view role = {});
-  io::Address tracker() const { return {"10.2.0.1", 15003}; }
+  /// Where clients push.
+  io::Address proxy() const { return {options_.herd ? "10.6.0.1" : "10.5.0.1", 15000}; }
+  io::Address tracker() const { return {options_.herd ? "10.6.0.1" : "10.2.0.1", 15003}; }
+  io::Address index() const { return {options_.herd ? "10.6.0.1" : "10.3.0.1", 15004}; }
+  HostId client_host() const { return client_host_; }
   HostId liar_host() const { return liar_host_; }
   const std::vector<std::unique_ptr<SimBlob>>& all() const { return blobs_; }
+  const Ledger& ledger() const { return ledger_; }
+  /// The server that keeps things for good, where there is one.
+  test::MemoryDisk& file_server() { return file_server_; }
+  static constexpr const char* server_path = "/shared";
   /// Crash, a pause, and the next life.
   Task<> restart(Node& node, Duration down);
+  /// SIGTERM, and the next life with another `scheduler` block.
+  Task<> upgrade(Node& node);
+  /// The name of the origins leads to these from now on.
+  void name_origins(unsigned first, unsigned last);
+  void fail(std::string what);
+  static constexpr Duration check_limit = 15min;
+  /// Runs until the task has ended, with the cluster; a failure when `limit` (virtual) passes first.
+  void run_task(Task<> task, Duration limit, const char* name);
 
  private:
-  /// A tag, and what it may lead to: what was acknowledged last, and what was put since without an answer.
-  struct TagState {
-    std::string acknowledged;
-    std::set<std::string> possible;
-    std::vector<const SimBlob*> layers;
-  };
-  struct Image {
-    std::string repo;
-    std::vector<const SimBlob*> layers;
-  };
   void build();
+  void build_servers();
+  void build_images();
   void add(const std::string& name, unsigned net, unsigned number, const std::string& role,
            const std::string& yaml);
+  std::string scheduler_of(const std::string& name, bool old) const;
+  void spawn(Task<> task, const char* name);
   Task<> push_image(const Image& image);
+  Task<bool> push_layers(RegistryClient& client, const Image& image);
+  Task<> remove_image(RegistryClient& client, const Image& image);
   Task<> pull_images(Node& agent);
   Task<> check_image(const Image& image, io::Address registry);
+  Task<> collect_garbage();
+  void check_garbage();
+  void check_images();
+  void check_quiet();
+  void check_waits();
   Task<> counted(Task<> task);
-  void fail(std::string what);
   void heal();
 
   const StormOptions options_;
   Cluster cluster_;
+  test::MemoryDisk file_server_;
+  std::map<std::string, std::string> yaml_;  ///< of each node, without the `scheduler` block
   std::vector<std::unique_ptr<SimBlob>> blobs_;
   std::vector<Image> images_;
-  std::map<std::string, TagState> tags_;
-  std::set<const SimBlob*> acknowledged_;
+  Ledger ledger_;
+  std::map<const SimBlob*, std::vector<double>> waits_;  ///< seconds of the pulls of agents
   std::vector<std::string> failures_;
   HostId client_host_ = 0;
   HostId liar_host_ = 0;
   unsigned workers_ = 0;
+  bool collecting_ = false;
 };
 
 }  // namespace krakend::sim

@@ -1,6 +1,7 @@
 #include "support/memory_disk.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <map>
 
@@ -8,6 +9,38 @@
 #include "support/slice_file.h"
 
 namespace krakend::test {
+namespace {
+
+constexpr uint64_t sector = 4096;
+constexpr uint64_t most_tears = 8;
+
+void copy(const FileData& from, FileData& to, uint64_t begin, uint64_t end) {
+  end = std::min(end, from.size());
+  if (begin >= end) return;
+  for (const Slice& slice : from.slices(begin, end)) {
+    if (slice.synthetic || slice.text) to.write(begin, slice);
+    begin += slice.length;
+  }
+}
+
+/// The new size, and sectors of either; those that were never written are zeros.
+FileData torn(const FileData& before, const FileData& now, io::Random& random) {
+  FileData out;
+  out.resize(now.size());
+  const uint64_t sectors = now.size() / sector + 1;
+  std::vector<uint64_t> tears{sectors};
+  for (uint64_t i = random.below(most_tears); i > 0; --i) tears.push_back(random.below(sectors));
+  std::sort(tears.begin(), tears.end());
+  uint64_t begin = 0;
+  for (const uint64_t tear : tears) {
+    const uint64_t end = std::min(tear * sector, now.size());
+    copy(random.below(2) == 0 ? before : now, out, begin, end);
+    begin = end;
+  }
+  return out;
+}
+
+}  // namespace
 
 struct MemoryDisk::Node {
   using Space = std::shared_ptr<std::atomic<uint64_t>>;
@@ -44,6 +77,7 @@ struct MemoryDisk::State {
   std::optional<uint64_t> breaks_at;
   Errc broken_code = Errc::io;
   const io::Clock* clock = nullptr;
+  std::atomic<size_t> open_files = 0;
 
   void touch(Node& node) const {
     if (clock != nullptr) node.modified = clock->wall();
@@ -87,7 +121,12 @@ struct MemoryDisk::State {
 class MemoryDisk::OpenFile final : public SliceFile {
  public:
   OpenFile(std::shared_ptr<State> state, NodePtr node, std::string path, bool writable)
-      : state_(std::move(state)), node_(std::move(node)), path_(std::move(path)), writable_(writable) {}
+      : state_(std::move(state)), node_(std::move(node)), path_(std::move(path)), writable_(writable) {
+    ++state_->open_files;
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  ~OpenFile() override { --state_->open_files; }
 
   Result<size_t> read_at(uint64_t offset, std::span<std::byte> out) override {
     const std::lock_guard lock(state_->mutex);
@@ -185,6 +224,38 @@ void MemoryDisk::set_clock(const io::Clock& clock) {
   state_->clock = &clock;
 }
 
+std::string MemoryDisk::rot(io::Random& random, const std::string& directory, const std::string& name) {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<std::pair<std::string, NodePtr>> found;
+  std::vector<std::pair<std::string, NodePtr>> left;
+  if (const Place place = state_->find(directory); place.node) left.emplace_back(directory, place.node);
+  while (!left.empty()) {
+    const auto [path, node] = left.back();
+    left.pop_back();
+    for (const auto& [entry, child] : node->entries) {
+      if (child->directory)
+        left.emplace_back(path + "/" + entry, child);
+      else if (entry == name && child->data.size() > 0)
+        found.emplace_back(path + "/" + entry, child);
+    }
+  }
+  if (found.empty()) return {};
+  const auto& [path, node] = found[random.below(found.size())];
+  const uint64_t at = random.below(node->data.size());
+  const auto bit = static_cast<std::byte>(1U << random.below(8));
+  for (FileData* data : {&node->data, &node->durable_data}) {
+    std::array<std::byte, 1> byte{};
+    if (data->read(at, byte) == 0) continue;
+    byte[0] ^= bit;
+    data->write(at, byte);
+  }
+  return path;
+}
+
+size_t MemoryDisk::open_files() const {
+  return state_->open_files;
+}
+
 void MemoryDisk::lose_power(io::Random& random) {
   const std::lock_guard lock(state_->mutex);
   state_->breaks_at.reset();
@@ -194,7 +265,9 @@ void MemoryDisk::lose_power(io::Random& random) {
     left.pop_back();
     if (!node->directory) {
       *node->used -= node->data.size();
-      if (random.below(2) == 0) node->data = node->durable_data;
+      const uint64_t fate = random.below(3);
+      if (fate == 0) node->data = node->durable_data;
+      if (fate == 1) node->data = torn(node->durable_data, node->data, random);
       node->durable_data = node->data;
       *node->used += node->data.size();
       continue;

@@ -13,9 +13,10 @@
 
 namespace krakend::test {
 
-/// A file system in memory that can run full, break and lose its power. As on a real one, what was written is
-/// there after a power loss only if the file was synced, and a name only if its directory was; without that
-/// either state may come back. Thread-safe.
+/// A file system in memory that can run full, break, rot and lose its power. As on a real one, what was
+/// written is there after a power loss only if the file was synced, and a name only if its directory was;
+/// without that either state may come back, of a file also some sectors of one and some of the other.
+/// Thread-safe.
 class MemoryDisk final : public io::Disk {
  public:
   explicit MemoryDisk(uint64_t capacity = uint64_t{1} << 40);
@@ -26,9 +27,15 @@ class MemoryDisk final : public io::Disk {
   /// After `left` more changes every call that changes something fails with `code`, until the power comes
   /// back.
   void break_after(uint64_t left, Errc code = Errc::io);
-  /// Everything that is not durable is gone or has stayed, as `random` has it; nothing is broken any more.
+  /// Everything that is not durable is gone, has stayed or is torn, as `random` has it; nothing is broken any
+  /// more.
   /// Files that are open now are not to be used any more.
   void lose_power(io::Random& random);
+  /// One bit changes in a file, picked at random, that has this name, lies somewhere below that directory and
+  /// is not empty; nobody is told. Its path; empty: there is none.
+  std::string rot(io::Random& random, const std::string& directory, const std::string& name);
+  /// Files that are open; those in memory alone do not count.
+  size_t open_files() const;
   /// Whose wall clock files are stamped with; without one all are of the epoch.
   void set_clock(const io::Clock& clock);
   /// Bytes of all files together; beyond: no_space.
