@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -162,25 +163,35 @@ Task<http::Response> UploadHandler::commit(Kind kind, http::Request& request, Du
   // Whatever comes of it, the upload is gone (contract http-api §4.7).
   session->gone = true;
   sessions_.erase(id);
+  const bool for_good = kind != Kind::transfer && services_.write_back.has_backend(ns);
+  std::optional<WriteBack::Promise> promise;
+  if (for_good) {
+    auto promised = co_await services_.write_back.promise(ns, *digest, delay);
+    if (!promised) {
+      co_await session->upload->discard();
+      co_return storage_error(promised.error());
+    }
+    promise.emplace(std::move(*promised));
+  }
   const uint64_t piece_length = piece_length_for(piece_lengths_, session->upload->size());
-  const bool flagged = kind != Kind::transfer && services_.write_back.has_backend(ns);
-  auto blob = co_await session->upload->commit(*digest, piece_length, flagged);
-  if (!blob && blob.error().code == Errc::already_exists) co_return co_await conflict(kind, ns, *digest);
-  if (!blob && blob.error().code == Errc::corrupt)
-    co_return http::text_response(500, "move upload file to cache: verify digest: " + blob.error().message);
-  if (!blob) co_return storage_error(blob.error());
+  auto blob = co_await session->upload->commit(*digest, piece_length, for_good);
+  if (!blob) {
+    if (promise) co_await services_.write_back.withdraw(std::move(*promise));
+    co_return co_await not_committed(kind, ns, *digest, blob.error());
+  }
+  promise.reset();
   log_.info("{} committed, {} bytes, namespace {}", digest->str(), (*blob)->size(), ns);
-  co_return co_await after_commit(kind, ns, *digest, delay, flagged);
+  if (kind != Kind::transfer && !for_good)
+    log_.warn("{} is not written back: no backend matches namespace {}", digest->str(), ns);
+  if (kind == Kind::cluster) co_await services_.replicator.duplicate(ns, *digest);
+  co_return http::text_response(200);
 }
 
-Task<http::Response> UploadHandler::after_commit(Kind kind, std::string ns, Digest digest, Duration delay,
-                                                 bool flagged) {
-  if (kind != Kind::transfer) {
-    auto queued = co_await services_.write_back.add(ns, digest, delay, flagged);
-    if (!queued) co_return storage_error(queued.error());
-  }
-  if (kind == Kind::cluster) co_await services_.replicator.duplicate(ns, digest);
-  co_return http::text_response(200);
+Task<http::Response> UploadHandler::not_committed(Kind kind, std::string ns, Digest digest, Error error) {
+  if (error.code == Errc::already_exists) co_return co_await conflict(kind, ns, digest);
+  if (error.code == Errc::corrupt)
+    co_return http::text_response(500, "move upload file to cache: verify digest: " + error.message);
+  co_return storage_error(error);
 }
 
 Task<http::Response> UploadHandler::conflict(Kind kind, std::string ns, Digest digest) {

@@ -71,7 +71,7 @@ class UploadHandler {
   /// `delay` is that of the write-back.
   Task<http::Response> commit(Kind kind, http::Request& request, Duration delay = Duration::zero());
   Task<http::Response> write_chunk(storage::UploadPtr upload, ByteRange range, http::Request& request);
-  Task<http::Response> after_commit(Kind kind, std::string ns, Digest digest, Duration delay, bool flagged);
+  Task<http::Response> not_committed(Kind kind, std::string ns, Digest digest, Error error);
   /// The 409 of a blob that is there already, with its side effect.
   Task<http::Response> conflict(Kind kind, std::string ns, Digest digest);
   Task<bool> has_blob(Digest digest);

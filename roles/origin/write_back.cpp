@@ -9,6 +9,7 @@ namespace krakend::origin {
 WriteBack::WriteBack(Services services, retry::RetryQueueOptions options, Logger log)
     : services_(services),
       log_(log.module("write-back")),
+      promise_over_(services.loop),
       queue_(
           {services.loop, services.clock, services.random, services.table}, options,
           [this](retry::RetryTask task) { return execute(std::move(task)); }, log_) {
@@ -65,8 +66,7 @@ Task<> WriteBack::adopt_flagged() {
 
 Task<> WriteBack::adopt(std::vector<Digest> flagged) {
   for (const Digest& digest : flagged) {
-    // What this process has stored itself is about to get its task.
-    if (queue_.has(digest.hex()) || services_.store.knows(digest)) continue;
+    if (queue_.has(digest.hex())) continue;
     log_.warn("{} was to be written back, but nobody remembers where to: taken for a pushed one",
               digest.str());
     retry::RetryTask task{std::string(api::push_namespace), digest.hex()};
@@ -75,25 +75,61 @@ Task<> WriteBack::adopt(std::vector<Digest> flagged) {
   }
 }
 
-Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay, bool flagged_already) {
-  if (auto backend = services_.backends.find(ns); !backend) {
-    log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
-    co_return Result<void>{};
-  }
-  Result<void> flagged;
-  if (!flagged_already) flagged = co_await services_.store.set_persist(digest, true);
-  if (!flagged) co_return flagged;
+Task<Result<void>> WriteBack::enqueue(std::string ns, Digest digest, Duration delay) {
   retry::RetryTask task{std::move(ns), digest.hex(), delay};
   auto added = co_await queue_.add(std::move(task));
   if (added)
     added_.add();
   else if (added.error().code == Errc::unavailable)
     refused_.add();
-  if (!added && !queue_.has(digest.hex())) {
+  co_return added;
+}
+
+Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay) {
+  if (auto backend = services_.backends.find(ns); !backend) {
+    log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
+    co_return Result<void>{};
+  }
+  auto flagged_before = co_await services_.store.persist(digest);
+  auto flagged = co_await services_.store.set_persist(digest, true);
+  if (!flagged) co_return flagged;
+  auto added = co_await enqueue(std::move(ns), digest, delay);
+  const bool ours = !flagged_before || !*flagged_before;
+  if (!added && ours && !queue_.has(digest.hex()) && !promised_.contains(digest)) {
     auto cleared = co_await services_.store.set_persist(digest, false);
     if (!cleared) log_.warn("{} stays protected from deletion: {}", digest.str(), cleared.error().message);
   }
   co_return added;
+}
+
+WriteBack::Promise::Promise(WriteBack& owner, Digest digest) : owner_(&owner), digest_(digest) {
+  ++owner.promised_[digest];
+}
+
+WriteBack::Promise::~Promise() {
+  if (owner_ == nullptr) return;
+  const auto found = owner_->promised_.find(digest_);
+  if (--found->second == 0) owner_->promised_.erase(found);
+  owner_->promise_over_.notify_all();
+}
+
+Task<Result<WriteBack::Promise>> WriteBack::promise(std::string ns, Digest digest, Duration delay) {
+  Promise promise(*this, digest);
+  auto added = co_await enqueue(std::move(ns), digest, delay);
+  if (!added) co_return propagate(added);
+  co_return std::move(promise);
+}
+
+Task<> WriteBack::withdraw(Promise promise) {
+  const Digest digest = promise.digest();
+  auto there = co_await services_.store.size(digest);
+  if (there || promised_[digest] > 1) co_return;
+  // An attempt may be waiting for the end of the promise.
+  withdrawn_.insert(digest);
+  { const Promise over(std::move(promise)); }
+  auto forgotten = co_await queue_.forget(digest.hex());
+  withdrawn_.erase(digest);
+  if (!forgotten) log_.warn("{} was not committed: {}", digest.str(), forgotten.error().message);
 }
 
 Task<Result<void>> WriteBack::ensure(std::string ns, Digest digest) {
@@ -119,6 +155,8 @@ Task<Result<void>> WriteBack::execute(retry::RetryTask task) {
     log_.error("\"{}\" is no digest: nothing can be written back", task.name);
     co_return Result<void>{};
   }
+  while (promised_.contains(*digest)) co_await promise_over_.wait();
+  if (withdrawn_.contains(*digest)) co_return Result<void>{};
   auto copied = co_await copy(std::move(task), *digest);
   if (!copied) failures_.add();
   if (!copied) co_return copied;

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "krakend/backend/backend.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
 #include "krakend/core/metrics.h"
+#include "krakend/io/condition.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
 #include "krakend/retry/retry_queue.h"
@@ -37,8 +41,28 @@ class WriteBack {
   /// The copy is certain when this returns: it survives a restart. Not made before `delay`; not at all when
   /// the backend has the blob by then, or when no backend matches the namespace (contract http-api §4.7).
   /// unavailable: too many blobs wait already.
-  /// `flagged_already`: the blob has the flag, see storage::Upload::commit().
-  Task<Result<void>> add(std::string ns, Digest digest, Duration delay, bool flagged_already = false);
+  Task<Result<void>> add(std::string ns, Digest digest, Duration delay);
+
+  /// A copy that is certain before its blob is there: a blob that others can see, but that nobody will write
+  /// back, would be taken for safe. Nothing is copied before this is destroyed, which is when the blob has
+  /// been committed with its flag, or not.
+  class Promise {
+   public:
+    Promise(WriteBack& owner, Digest digest);
+    Promise(Promise&& other) noexcept
+        : owner_(std::exchange(other.owner_, nullptr)), digest_(other.digest_) {}
+    Promise& operator=(Promise&&) = delete;
+    ~Promise();
+    const Digest& digest() const { return digest_; }
+
+   private:
+    WriteBack* owner_;
+    Digest digest_;
+  };
+  /// As add(), for a blob that is about to be committed.
+  Task<Result<Promise>> promise(std::string ns, Digest digest, Duration delay);
+  /// The blob was not committed: nothing is to be copied, unless it has come otherwise meanwhile.
+  Task<> withdraw(Promise promise);
   /// Whether blobs of that namespace are written back at all.
   bool has_backend(const std::string& ns) const { return services_.backends.find(ns).has_value(); }
   /// As add(), for a blob that was there already: nothing to do when the backend has it.
@@ -58,8 +82,13 @@ class WriteBack {
   Task<> adopt_flagged();
   Task<> adopt(std::vector<Digest> flagged);
 
+  Task<Result<void>> enqueue(std::string ns, Digest digest, Duration delay);
+
   Services services_;
   Logger log_;
+  std::map<Digest, unsigned> promised_;
+  std::set<Digest> withdrawn_;  ///< whose tasks go unexecuted
+  io::Condition promise_over_;
   retry::RetryQueue queue_;
   Counter added_;
   Counter refused_;

@@ -209,11 +209,25 @@ TEST_CASE("too many blobs that wait for their write-back turn uploads away until
   CHECK(refused.status == 503);
   CHECK_THAT(origin.metrics.text(), Catch::Matchers::Contains("krakend_writeback_refused_total 1"));
   CHECK(refused.headers.has("Retry-After"));
+  // Whoever found it here would take it for safe.
+  CHECK_FALSE(origin.in_store(other));
   origin.remote->broken = false;
   CHECK(origin.gets_to_backend(digest));
-  const auto taken = [&] { return origin.start(ns_blob(other), 5).status == 409; };
+  const auto taken = [&] { return origin.upload(ns_blob(other), "other") == 200; };
   for (int round = 0; round < 1000 && !taken(); ++round) world.run(world.clock->sleep(1ms));
   CHECK(origin.gets_to_backend(other));
+}
+
+TEST_CASE("a failed commit leaves no write-back behind, and one that others wait for is kept") {
+  test::World world;
+  Node origin(world, "o");
+  const std::string id(origin.start(base, 5).headers.get("Location"));
+  REQUIRE(origin.patch(base, id, "wrong", 0).status == 200);
+  CHECK(origin.commit(base, id).status == 500);
+  CHECK_THAT(origin.metrics.text(), Catch::Matchers::Contains("krakend_writeback_tasks 0"));
+  CHECK_THAT(origin.metrics.text(), Catch::Matchers::Contains("krakend_writeback_missing_total 0"));
+  CHECK(origin.upload(base, content) == 200);
+  CHECK(origin.gets_to_backend(digest));
 }
 
 TEST_CASE("a blob that the backend has is not written again; a namespace without backend is done") {
