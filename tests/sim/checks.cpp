@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -65,8 +66,11 @@ std::vector<Most> limits_of(const Storm& storm, const Node& node) {
                         {"krakend_p2p_queued_requests_of_peer", 512},
                         {"krakend_p2p_uploads", 16},
                         {"krakend_http_requests_running", 8192}};
+  constexpr unsigned old_max_open_conn = 10;
+  const unsigned connections =
+      options.starts_old ? std::max(old_max_open_conn, options.max_open_conn) : options.max_open_conn;
   if (node.name().starts_with("agent"))
-    out.push_back({"krakend_p2p_connections_of_torrent", static_cast<double>(options.max_open_conn)});
+    out.push_back({"krakend_p2p_connections_of_torrent", static_cast<double>(connections)});
   return out;
 }
 

@@ -100,6 +100,8 @@ const std::map<std::string, Scenario>& scenarios() {
           o.images = 6;
           o.deletions = 3;
           o.collects = o.shared_backend = true;
+          o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
+          o.backend_latency = std::min<Duration>(o.backend_latency, 100ms);  // everything is listed
         }}},
       {"garbage-crash",
        {crash_any,
@@ -107,6 +109,8 @@ const std::map<std::string, Scenario>& scenarios() {
           o.images = 6;
           o.deletions = 3;
           o.collects = o.shared_backend = true;
+          o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
+          o.backend_latency = std::min<Duration>(o.backend_latency, 100ms);  // everything is listed
         }}},
       {"rolling-upgrade",
        {upgrade_all,
