@@ -60,6 +60,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr double slow_to_take = 1;  ///< seconds more
   /// Pieces; a peer that tells that it has more than these to send is not asked.
   static constexpr uint64_t longest_queue = 10;
+  /// Pieces; a request that has more than these before it is worth moving to a peer with at most one and a
+  /// half.
+  static constexpr uint64_t busy_queue = 3;
   /// A download that takes longer has an origin among its sources; so long between two that are opened.
   static constexpr Duration origin_patience = 2s;
   /// With nobody to ask at all it fails after this; options.no_peer_timeout holds while somebody is named.
@@ -193,6 +196,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void request_in_turn();
   /// Somebody has a piece that we lack.
   void request_announced();
+  ConnectionPtr busiest(double seconds, TimePoint now) const;
+  void move_request_to(Connection& idle);
   void become_hungry();
   ConnectionPtr choose_connection(unsigned depth);
   unsigned depth_limit(const Connection& connection) const;

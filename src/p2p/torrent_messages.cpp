@@ -65,6 +65,7 @@ Result<void> Torrent::on_report(Connection& connection, const LoadReport& report
   if (static_cast<double>(++connection.reports) > max_reports_at_once + expected) return useless(connection);
   connection.load.tell(report.load, now);
   request_announced();
+  move_request_to(connection);
   return {};
 }
 
@@ -106,6 +107,7 @@ Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& a
   connection.last_taken = context_->clock.now();
   if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
   if (!have_.test(announce.index)) request_announced();
+  move_request_to(connection);
   return {};
 }
 

@@ -49,6 +49,46 @@ void Torrent::request_announced() {
     become_hungry();
 }
 
+/// The neighbour with a request of ours that takes longest for what it has to send, when that is more than a
+/// few pieces and takes more than `seconds`.
+ConnectionPtr Torrent::busiest(double seconds, TimePoint now) const {
+  ConnectionPtr longest;
+  for (const auto& [id, connection] : peers_) {
+    if (!connection->extended() || requests_.outstanding(id) == 0) continue;
+    const auto queued = connection->load.queued(now);
+    if (!queued || *queued < busy_queue * info_->piece_length() || connection->load.rate() == 0) continue;
+    const double wait = static_cast<double>(*queued) / static_cast<double>(connection->load.rate());
+    if (wait <= seconds) continue;
+    seconds = wait;
+    longest = connection;
+  }
+  return longest;
+}
+
+/// There is no room for a request, but this neighbour says that it has little to do: what we have asked for
+/// last where the queue is longest is asked for here instead. Otherwise newcomers, and who has just got
+/// something rare, would be idle while requests wait where they were sent earlier.
+void Torrent::move_request_to(Connection& idle) {
+  if (complete_ || failure_ || !idle.askable() || requests_.outstanding(idle.id()) > 0) return;
+  const uint64_t piece_length = info_->piece_length();
+  const auto now = context_->clock.now();
+  const auto queued = idle.load.queued(now);
+  if (!queued || *queued > piece_length * 3 / 2) return;
+  if (context_->budget.allows(piece_length) || !picker_.interested(idle.have())) return;
+  // A newcomer, whose rate is not known, is taken for no slower.
+  const double rate = static_cast<double>(idle.load.rate());
+  const double wait = rate == 0 ? 0 : static_cast<double>(busy_queue * piece_length) / rate;
+  const ConnectionPtr busy = busiest(wait, now);
+  if (!busy) return;
+  const PieceIndex piece = requests_.of_peer(busy->id()).back();
+  if (receiving_.test(piece)) return;
+  requests_.erase(busy->id(), piece);
+  busy->send(CancelPiece{piece});
+  if (!requests_.requested(piece)) picker_.release(piece);
+  settle_budget();
+  request_from(idle);
+}
+
 /// The one with the fewest open requests comes first: blobs that are fetched together end together, and none
 /// waits for its first byte until another one is whole.
 void Torrent::request_in_turn() {
