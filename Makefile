@@ -38,6 +38,7 @@ simulator:
 
 # A fixed set, and seeds that nobody has run before: each is printed and can be run again.
 sim: simulator
+	$(SIM) --scenario=regressions
 	$(SIM) --scenario=all --seed=1 --runs=4
 	$(SIM) --scenario=all --seed=$$(date +%s) --runs=4
 

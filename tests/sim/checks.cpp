@@ -77,7 +77,7 @@ std::vector<Most> limits_of(const Storm& storm, const Node& node) {
 }  // namespace
 
 Task<> watch_limits(Storm& storm) {
-  constexpr Duration interval = 3s;
+  constexpr Duration interval = 1s;
   constexpr size_t most_files = 512;
   auto client = storm.cluster().make_client(storm.client_host());
   while (true) {

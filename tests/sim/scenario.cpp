@@ -23,6 +23,8 @@ const std::map<std::string, Scenario>& scenarios() {
       {"push-storm",
        {nullptr,
         [](StormOptions& o) {
+          o.calm = true;
+          o.stall_chance = o.reset_chance = 0;
           o.images = 8;
           o.agents = 2;
         }}},
@@ -98,6 +100,9 @@ const std::map<std::string, Scenario>& scenarios() {
        {nullptr,
         [](StormOptions& o) {
           o.images = 6;
+          o.calm = true;
+          o.stall_chance = o.reset_chance = 0;
+          o.overlap = std::max(o.overlap, 0.3);
           o.deletions = 3;
           o.collects = o.shared_backend = true;
           o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
@@ -137,6 +142,16 @@ std::vector<std::string> scenario_names() {
   std::vector<std::string> names;
   for (const auto& [name, scenario] : scenarios()) names.push_back(name);
   return names;
+}
+
+const std::vector<Regression>& regressions() {
+  static const std::vector<Regression> all{
+      {"the directory of a backend is not durable", "crash-restart", 6},
+      {"the collector ends before its workers", "garbage", 1},
+      {"several peers are told at once that there is room", "pull-storm", 6},
+      {"a push is acknowledged whose write-back could not be queued", "disk-full", 9},
+  };
+  return all;
 }
 
 Outcome run_scenario(const std::string& name, uint64_t seed, const std::string& log_path) {

@@ -18,6 +18,14 @@ struct Outcome {
 };
 
 std::vector<std::string> scenario_names();
+
+/// A run that failed once, of a fault that is repaired.
+struct Regression {
+  const char* name;
+  const char* scenario;
+  uint64_t seed;
+};
+const std::vector<Regression>& regressions();
 /// Prints the seed and what follows from it first, and the hash of the trace last; on failure also how to run
 /// it again and what happened last.
 Outcome run_scenario(const std::string& name, uint64_t seed, const std::string& log_path = {});

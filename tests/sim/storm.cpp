@@ -236,6 +236,7 @@ Task<> Storm::push_image(const Image& image) {
   const std::string tag_name = tag;
   co_await cluster_.clock().sleep(between(0s, 5s));
   const bool pushed = co_await push_layers(client, image);
+  if (!pushed && options_.calm) fail(repo + ": a layer is refused, although nothing happened");
   if (!pushed) co_return;
   std::vector<SimBlob> layers;
   for (const SimBlob* blob : image.layers) layers.push_back(*blob);
@@ -245,7 +246,11 @@ Task<> Storm::push_image(const Image& image) {
     const std::string manifest = manifest_of(layers) + std::string(move, ' ');
     ledger_.attempt(repo, manifest);
     auto put = co_await client.put_manifest(proxy(), repo, tag_name, manifest);
-    if (put) ledger_.acknowledge(repo, manifest);
+    if (put)
+      ledger_.acknowledge(repo, manifest);
+    else if (options_.calm)
+      fail(
+          fmt::format("{}: a manifest is refused, although nothing happened: {}", repo, put.error().message));
     co_await cluster_.clock().sleep(between(0s, 3s));
   }
   if (&image - images_.data() < static_cast<ptrdiff_t>(options_.deletions))

@@ -42,6 +42,7 @@ struct StormOptions {
   unsigned steady_agents = 0;  ///< nothing happens to these, so every pull of theirs is good at once
   bool fault_ends = false;     ///< by itself, and the work ends after it
   bool pushes_first = false;   ///< what goes wrong does so while the agents pull
+  bool calm = false;           ///< nothing goes wrong: every push is acknowledged
   bool even = false;           ///< nothing happens to any agent: none may wait much longer than the others
 
   // Configuration.
