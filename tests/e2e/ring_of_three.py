@@ -14,7 +14,7 @@ PORT = 15002
 
 
 class Ring:
-    def __init__(self, folder):
+    def __init__(self, folder, more=""):
         self.folder = folder
         ring = json.dumps([f"{address}:{PORT}" for address in ADDRESSES])
         config = folder / "origin.yaml"
@@ -24,7 +24,7 @@ blobserver: {{duplicate_write_back_stagger: 1s}}
 backends:
   - namespace: ".*"
     backend: {{file: {{root: {folder / 'backend'}, name_path: sharded_docker_blob}}}}
-""")
+{more}""")
         self.origins = [cluster.Process(
             "origin", folder / address, f"--config={config}", f"--listen-address={address}", f"--peer-ip={address}",
             f"--blobserver-port={PORT}", "--peer-port=0") for address in ADDRESSES]
