@@ -18,37 +18,70 @@ struct Scenario {
   void (*adjust)(StormOptions&);
 };
 
-const std::map<std::string, Scenario>& scenarios() {
-  static const std::map<std::string, Scenario> all{
-      {"push-storm",
-       {nullptr,
-        [](StormOptions& o) {
-          o.calm = true;
-          o.stall_chance = o.reset_chance = 0;
-          o.images = 8;
-          o.agents = 2;
-        }}},
-      {"pull-storm",
-       {nullptr,
-        [](StormOptions& o) {
-          o.agents = 12;
-          o.images = 1;
-          o.pushes_first = o.even = true;
-          o.stall_chance = o.reset_chance = 0;
-          o.overlap = 0;
-          o.largest = 24 * MiB;
-        }}},
+using Scenarios = std::map<std::string, Scenario>;
+
+void many_pushes(StormOptions& o) {
+  o.calm = true;
+  o.stall_chance = o.reset_chance = 0;
+  o.images = 8;
+  o.agents = 2;
+}
+
+void one_image_to_many(StormOptions& o) {
+  o.agents = 12;
+  o.images = 1;
+  o.pushes_first = o.even = true;
+  o.stall_chance = o.reset_chance = 0;
+  o.overlap = 0;
+  o.largest = 24 * MiB;
+}
+
+void dying_seeders(StormOptions& o) {
+  o.agents = 10;
+  o.steady_agents = 3;
+  o.images = 2;
+  o.layers = 1;
+  o.least = 8 * MiB;
+  o.largest = 32 * MiB;
+  o.piece_length = std::min<uint64_t>(o.piece_length, 1 * MiB);
+  o.rate = std::min<uint64_t>(o.rate, 10'000'000);
+  o.stall_chance = o.reset_chance = 0;
+}
+
+void garbage(StormOptions& o) {
+  o.images = 6;
+  o.deletions = 3;
+  o.collects = o.shared_backend = true;
+  o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
+  o.backend_latency = std::min<Duration>(o.backend_latency, 100ms);  // everything is listed
+}
+
+void calm_garbage(StormOptions& o) {
+  garbage(o);
+  o.calm = true;
+  o.stall_chance = o.reset_chance = 0;
+  o.overlap = std::max(o.overlap, 0.3);
+}
+
+void four_images(StormOptions& o) {
+  o.images = 4;
+}
+
+void large_layers(StormOptions& o) {
+  o.largest = std::max<uint64_t>(o.largest, 3 * MiB);
+}
+
+void as_drawn(StormOptions& /*o*/) {}
+
+Scenarios of_load() {
+  return {
+      {"push-storm", {nullptr, many_pushes}},
+      {"pull-storm", {nullptr, one_image_to_many}},
       {"layers-shared",
        {nullptr,
         [](StormOptions& o) {
           o.images = 6;
           o.overlap = 0.7;
-        }}},
-      {"herd",
-       {crash_any,
-        [](StormOptions& o) {
-          o.herd = true;
-          o.shared_backend = false;
         }}},
       {"tag-moves",
        {nullptr,
@@ -56,39 +89,28 @@ const std::map<std::string, Scenario>& scenarios() {
           o.moves = 12;
           o.largest = 4 * KiB;
         }}},
-      {"crash-restart", {crash_any, [](StormOptions& o) { o.images = 4; }}},
+      {"garbage", {nullptr, calm_garbage}},
+  };
+}
+
+Scenarios of_crashes() {
+  return {
+      {"crash-restart", {crash_any, four_images}},
       {"crash-origins",
        {crash_origins,
         [](StormOptions& o) {
           o.images = 6;
           o.agents = 2;
         }}},
-      {"partition", {part, [](StormOptions&) {}}},
-      {"disk-full", {fill_disks, [](StormOptions& o) { o.images = 4; }}},
-      {"lost-tracker", {lose_trackers, [](StormOptions&) {}}},
-      {"backend-outage", {break_backends, [](StormOptions&) {}}},
-      {"bit-rot",
-       {rot,
+      {"seeders-die", {crash_agents, dying_seeders}},
+      {"herd",
+       {crash_any,
         [](StormOptions& o) {
-          o.images = 4;
-          o.pushes_first = o.shared_backend = true;  // an own backend has the cached file itself
+          o.herd = true;
+          o.shared_backend = false;
         }}},
-      {"clock-steps", {step_clocks, [](StormOptions& o) { o.images = 4; }}},
-      {"slow-nodes",
-       {slow_down, [](StormOptions& o) { o.largest = std::max<uint64_t>(o.largest, 3 * MiB); }}},
-      {"seeders-die",
-       {crash_agents,
-        [](StormOptions& o) {
-          o.agents = 10;
-          o.steady_agents = 3;
-          o.images = 2;
-          o.layers = 1;
-          o.least = 8 * MiB;
-          o.largest = 32 * MiB;
-          o.piece_length = std::min<uint64_t>(o.piece_length, 1 * MiB);
-          o.rate = std::min<uint64_t>(o.rate, 10'000'000);
-          o.stall_chance = o.reset_chance = 0;
-        }}},
+      {"garbage-crash", {crash_any, garbage}},
+      {"lost-tracker", {lose_trackers, as_drawn}},
       {"slow-backend",
        {crash_any,
         [](StormOptions& o) {
@@ -96,27 +118,28 @@ const std::map<std::string, Scenario>& scenarios() {
           o.backend_latency = 1s;
           o.listing_lag = 30s;
         }}},
-      {"garbage",
-       {nullptr,
+  };
+}
+
+Scenarios of_trouble() {
+  return {
+      {"partition", {part, as_drawn}},
+      {"disk-full", {fill_disks, four_images}},
+      {"backend-outage", {break_backends, as_drawn}},
+      {"bit-rot",
+       {rot,
         [](StormOptions& o) {
-          o.images = 6;
-          o.calm = true;
-          o.stall_chance = o.reset_chance = 0;
-          o.overlap = std::max(o.overlap, 0.3);
-          o.deletions = 3;
-          o.collects = o.shared_backend = true;
-          o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
-          o.backend_latency = std::min<Duration>(o.backend_latency, 100ms);  // everything is listed
+          o.images = 4;
+          o.pushes_first = o.shared_backend = true;  // an own backend has the cached file itself
         }}},
-      {"garbage-crash",
-       {crash_any,
-        [](StormOptions& o) {
-          o.images = 6;
-          o.deletions = 3;
-          o.collects = o.shared_backend = true;
-          o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
-          o.backend_latency = std::min<Duration>(o.backend_latency, 100ms);  // everything is listed
-        }}},
+      {"clock-steps", {step_clocks, four_images}},
+      {"slow-nodes", {slow_down, large_layers}},
+      {"lying-peer", {lie, large_layers}},
+  };
+}
+
+Scenarios of_changes() {
+  return {
       {"rolling-upgrade",
        {upgrade_all,
         [](StormOptions& o) {
@@ -127,12 +150,18 @@ const std::map<std::string, Scenario>& scenarios() {
        {change_ring,
         [](StormOptions& o) {
           o.origins = std::max(o.origins, 3U);
-          o.fault_ends = o.named_origins = true;
-          o.shared_backend = true;
+          o.fault_ends = o.named_origins = o.shared_backend = true;
           o.images = 6;
         }}},
-      {"lying-peer", {lie, [](StormOptions& o) { o.largest = std::max<uint64_t>(o.largest, 3 * MiB); }}},
   };
+}
+
+const Scenarios& scenarios() {
+  static const Scenarios all = [] {
+    Scenarios out = of_load();
+    for (Scenarios more : {of_crashes(), of_trouble(), of_changes()}) out.merge(more);
+    return out;
+  }();
   return all;
 }
 
