@@ -52,6 +52,9 @@ void garbage(StormOptions& o) {
   o.images = 6;
   o.deletions = 3;
   o.collects = o.shared_backend = true;
+  // Longer than the least age in all, but not for one image.
+  o.pushed_within = 60s;
+  o.think_time = 4s;
   o.listing_lag = 0s;  // a manifest is deleted with the tags that are listed
   o.backend_latency = std::min<Duration>(o.backend_latency, 100ms);  // everything is listed
 }

@@ -224,6 +224,7 @@ Task<bool> Storm::push_layers(RegistryClient& client, const Image& image) {
     auto done = co_await client.push(proxy(), repo, *blob);
     if (!done) co_return false;
     ledger_.pushed(blob);
+    co_await cluster_.clock().sleep(between(0s, options_.think_time));
   }
   co_return true;
 }
@@ -234,7 +235,7 @@ Task<> Storm::push_image(const Image& image) {
   RegistryClient client(cluster_, client_host_);
   const std::string repo = image.repo;
   const std::string tag_name = tag;
-  co_await cluster_.clock().sleep(between(0s, 5s));
+  co_await cluster_.clock().sleep(between(0s, options_.pushed_within));
   const bool pushed = co_await push_layers(client, image);
   if (!pushed && options_.calm) fail(repo + ": a layer is refused, although nothing happened");
   if (!pushed) co_return;

@@ -33,9 +33,11 @@ struct StormOptions {
   // The workload.
   unsigned images = 2;
   unsigned layers = 2;
-  unsigned moves = 1;      ///< times that each tag is put
-  double overlap = 0;      ///< share of the layers that an earlier image has, too
-  unsigned deletions = 0;  ///< images whose tag is removed again
+  Duration pushed_within{5s};  ///< each image is begun some time in this
+  Duration think_time{0};      ///< most between the steps of a push
+  unsigned moves = 1;          ///< times that each tag is put
+  double overlap = 0;          ///< share of the layers that an earlier image has, too
+  unsigned deletions = 0;      ///< images whose tag is removed again
   uint64_t largest = 8 * MiB;
   uint64_t least = 1;
   bool collects = false;       ///< garbage is collected, during the work and after it
