@@ -30,6 +30,9 @@ struct Node::Process {
 
 namespace {
 
+/// For what has been told to end.
+constexpr Duration patience = 2min;
+
 LogOptions log_to(const std::string& path) {
   LogOptions options;
   options.level = LogLevel::debug;
@@ -140,22 +143,26 @@ Cluster::Cluster(ClusterOptions options)
 }
 
 Cluster::~Cluster() {
-  bool stopped = false;
-  io::TaskGroup last(time_.loop(), log_);
-  const auto stop_tasks = [&]() -> Task<> {
-    co_await tasks_.stop();
-    stopped = true;
-  };
-  last.spawn(stop_tasks(), "stop");
+  stop_tasks();
   for (auto& node : nodes_) node->stop();
-  constexpr Duration patience = 2min;
   (void)run_until(
       [&] {
         const bool running =
             std::any_of(nodes_.begin(), nodes_.end(), [](auto& node) { return node->running(); });
-        return stopped && !running && dying_.empty() && last.size() == 0;
+        return !running && dying_.empty();
       },
       patience);
+}
+
+void Cluster::stop_tasks() {
+  bool stopped = false;
+  io::TaskGroup last(time_.loop(), log_);
+  const auto stop = [&]() -> Task<> {
+    co_await tasks_.stop();
+    stopped = true;
+  };
+  last.spawn(stop(), "stop");
+  (void)run_until([&] { return stopped && last.size() == 0; }, patience);
 }
 
 Node& Cluster::add(NodeOptions options) {

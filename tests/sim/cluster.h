@@ -115,6 +115,8 @@ class Cluster {
   Trace& trace() { return trace_; }
   io::Random& random() { return random_; }
   std::vector<std::unique_ptr<Node>>& nodes() { return nodes_; }
+  /// Ends the tasks of the scenario, which may be in the middle of something.
+  void stop_tasks();
   /// Tasks of the scenario.
   io::TaskGroup& tasks() { return tasks_; }
 

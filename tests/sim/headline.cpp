@@ -30,6 +30,11 @@ class Headline {
   explicit Headline(const HeadlineOptions& options)
       : options_(options), cluster_({options.seed, options.network, 50us, false, options.log_path}) {}
 
+  /// The clients' tasks refer to what goes before the cluster does.
+  ~Headline() { cluster_.stop_tasks(); }
+  Headline(const Headline&) = delete;
+  Headline& operator=(const Headline&) = delete;
+
   bool run() {
     const double began = seconds_of_processor();
     build();
@@ -63,6 +68,12 @@ class Headline {
     return at;
   }
   double bound() const { return static_cast<double>(options_.image) / static_cast<double>(options_.rate); }
+  /// Of virtual time; slow hosts are waited for.
+  Duration limit() const {
+    constexpr double spare = 2 * slowness;
+    constexpr Duration least = 60s;
+    return least + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(spare * bound()));
+  }
   void add(std::string name, HostOptions at, std::string role, std::string yaml) {
     std::vector<std::string> args{"--role=" + role};
     if (role == "origin" || role == "agent") args.push_back("--peer-ip=" + at.ip);
@@ -154,7 +165,7 @@ class Headline {
           }
           return ended_ == pulls_.size();
         },
-        options_.limit);
+        limit());
   }
 
   /// How busy the lines out of agents and origins were in the last second.

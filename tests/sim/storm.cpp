@@ -43,6 +43,11 @@ Storm::Storm(StormOptions options, const std::string& log_path)
   build();
 }
 
+/// Faults, clients and checks refer to what goes before the cluster does.
+Storm::~Storm() {
+  cluster_.stop_tasks();
+}
+
 void Storm::add(const std::string& name, unsigned net, unsigned number, const std::string& role,
                 const std::string& yaml) {
   HostOptions host{fmt::format("10.{}.0.{}", net, number + 1), 0, options_.rate, options_.rate};

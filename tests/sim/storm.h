@@ -17,6 +17,9 @@ namespace krakend::sim {
 class Storm {
  public:
   Storm(StormOptions options, const std::string& log_path);
+  ~Storm();
+  Storm(const Storm&) = delete;
+  Storm& operator=(const Storm&) = delete;
 
   using Fault = std::function<Task<>(Storm&)>;
   /// Runs the workload while `fault` runs; heals; checks.
@@ -74,8 +77,8 @@ class Storm {
   void heal();
 
   const StormOptions options_;
-  Cluster cluster_;
   test::MemoryDisk file_server_;
+  Cluster cluster_;
   std::map<std::string, std::string> yaml_;  ///< of each node, without the `scheduler` block
   std::vector<std::unique_ptr<SimBlob>> blobs_;
   std::vector<Image> images_;
