@@ -42,8 +42,9 @@ http::Response head_of(const http::ClientResponse& answer) {
   http::Response response;
   response.status = answer.status;
   for (const auto& [name, value] : answer.headers.fields()) {
-    const bool own = std::any_of(own_fields.begin(), own_fields.end(), [&](std::string_view field) {
-      return lower(std::string(field)) == lower(name);
+    const std::string lowered = lower(name);
+    const bool own = std::any_of(own_fields.begin(), own_fields.end(), [&lowered](std::string_view field) {
+      return lower(std::string(field)) == lowered;
     });
     if (!own) response.headers.add(name, value);
   }

@@ -53,11 +53,9 @@ void Synthetic::fill(uint64_t offset, std::span<std::byte> out) const {
 
 uint32_t Synthetic::crc(uint64_t offset, uint64_t length) const {
   const auto [found, added] = crcs_.try_emplace({offset, length}, 0);
-  if (added) {
-    for_each_part(*this, offset, offset + length,
-                  [&](auto part) { found->second = crc32(found->second, part); });
-  }
-  return found->second;
+  uint32_t& sum = found->second;
+  if (added) for_each_part(*this, offset, offset + length, [&sum](auto part) { sum = crc32(sum, part); });
+  return sum;
 }
 
 const Synthetic::Prefix& Synthetic::prefix(uint64_t end) const {
