@@ -85,23 +85,6 @@ Task<Result<void>> WriteBack::enqueue(std::string ns, Digest digest, Duration de
   co_return added;
 }
 
-Task<Result<void>> WriteBack::add(std::string ns, Digest digest, Duration delay) {
-  if (auto backend = services_.backends.find(ns); !backend) {
-    log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
-    co_return Result<void>{};
-  }
-  auto flagged_before = co_await services_.store.persist(digest);
-  auto flagged = co_await services_.store.set_persist(digest, true);
-  if (!flagged) co_return flagged;
-  auto added = co_await enqueue(std::move(ns), digest, delay);
-  const bool ours = !flagged_before || !*flagged_before;
-  if (!added && ours && !queue_.has(digest.hex()) && !promised_.contains(digest)) {
-    auto cleared = co_await services_.store.set_persist(digest, false);
-    if (!cleared) log_.warn("{} stays protected from deletion: {}", digest.str(), cleared.error().message);
-  }
-  co_return added;
-}
-
 WriteBack::Promise::Promise(WriteBack& owner, Digest digest) : owner_(&owner), digest_(digest) {
   ++owner.promised_[digest];
 }
@@ -123,7 +106,7 @@ Task<Result<WriteBack::Promise>> WriteBack::promise(std::string ns, Digest diges
 Task<> WriteBack::withdraw(Promise promise) {
   const Digest digest = promise.digest();
   auto there = co_await services_.store.size(digest);
-  if (there || promised_[digest] > 1) co_return;
+  if (there || promised_.at(digest) > 1) co_return;
   // An attempt may be waiting for the end of the promise.
   withdrawn_.insert(digest);
   { const Promise over(std::move(promise)); }
@@ -134,11 +117,22 @@ Task<> WriteBack::withdraw(Promise promise) {
 
 Task<Result<void>> WriteBack::ensure(std::string ns, Digest digest) {
   auto backend = services_.backends.find(ns);
-  if (backend) {
-    auto there = co_await (*backend)->stat(digest.hex());
-    if (there) co_return Result<void>{};
+  if (!backend) {
+    log_.warn("{} is not written back: no backend matches namespace {}", digest.str(), ns);
+    co_return Result<void>{};
   }
-  co_return co_await add(std::move(ns), digest, Duration::zero());
+  auto there = co_await (*backend)->stat(digest.hex());
+  if (there) co_return Result<void>{};
+  auto flagged_before = co_await services_.store.persist(digest);
+  auto flagged = co_await services_.store.set_persist(digest, true);
+  if (!flagged) co_return flagged;
+  auto added = co_await enqueue(std::move(ns), digest, Duration::zero());
+  const bool ours = !flagged_before || !*flagged_before;
+  if (!added && ours && !queue_.has(digest.hex()) && !promised_.contains(digest)) {
+    auto cleared = co_await services_.store.set_persist(digest, false);
+    if (!cleared) log_.warn("{} stays protected from deletion: {}", digest.str(), cleared.error().message);
+  }
+  co_return added;
 }
 
 Task<Result<void>> WriteBack::finish(Digest digest) {

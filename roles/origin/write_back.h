@@ -38,11 +38,6 @@ class WriteBack {
 
   /// Reads what an earlier run left, and begins. Blocks.
   Result<void> start();
-  /// The copy is certain when this returns: it survives a restart. Not made before `delay`; not at all when
-  /// the backend has the blob by then, or when no backend matches the namespace (contract http-api §4.7).
-  /// unavailable: too many blobs wait already.
-  Task<Result<void>> add(std::string ns, Digest digest, Duration delay);
-
   /// A copy that is certain before its blob is there: a blob that others can see, but that nobody will write
   /// back, would be taken for safe. Nothing is copied before this is destroyed, which is when the blob has
   /// been committed with its flag, or not.
@@ -59,13 +54,16 @@ class WriteBack {
     WriteBack* owner_;
     Digest digest_;
   };
-  /// As add(), for a blob that is about to be committed.
+  /// For a blob that is about to be committed. The copy is certain when this returns: it survives a restart.
+  /// Not made before `delay`; not at all when the backend has the blob by then (contract http-api §4.7).
+  /// unavailable: too many blobs wait already.
   Task<Result<Promise>> promise(std::string ns, Digest digest, Duration delay);
   /// The blob was not committed: nothing is to be copied, unless it has come otherwise meanwhile.
   Task<> withdraw(Promise promise);
   /// Whether blobs of that namespace are written back at all.
   bool has_backend(const std::string& ns) const { return services_.backends.find(ns).has_value(); }
-  /// As add(), for a blob that was there already: nothing to do when the backend has it.
+  /// The same for a blob that was there already: nothing to do when the backend has it, or when no backend
+  /// matches the namespace.
   Task<Result<void>> ensure(std::string ns, Digest digest);
   /// Writes a blob back now, for all namespaces that wait for it.
   Task<Result<void>> finish(Digest digest);

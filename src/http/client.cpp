@@ -12,6 +12,7 @@
 #include "http/client_call.h"
 #include "http/client_pool.h"
 #include "http/field.h"
+#include "krakend/core/counted.h"
 #include "krakend/core/trace.h"
 #include "krakend/io/workers.h"
 
@@ -50,7 +51,7 @@ class HttplibClient final : public Client {
     if (calls_ >= max_calls_)
       co_return fail(Errc::unavailable, "{} {}: {} calls wait already", request.method, request.target,
                      calls_);
-    const Place place(calls_);
+    const Counted open(calls_);
     if (const TracePtr& trace = current_trace()) {
       request.headers.set("traceparent", trace->traceparent());
       if (!trace->state.empty()) request.headers.set("tracestate", trace->state);
@@ -64,18 +65,6 @@ class HttplibClient final : public Client {
   }
 
  private:
-  /// One call among those that are not done.
-  class Place {
-   public:
-    explicit Place(unsigned& calls) : calls_(calls) { ++calls_; }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-    ~Place() { --calls_; }
-
-   private:
-    unsigned& calls_;
-  };
-
   /// Carries the call out on a worker. A stopped task cuts the connection and still waits: the worker uses
   /// what the awaiting frame owns.
   Task<> run(ClientCall& call, const ClientRequest& request, Result<ClientResponse>& response) {

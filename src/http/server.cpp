@@ -3,6 +3,7 @@
 #include <list>
 
 #include "http/connection.h"
+#include "krakend/core/counted.h"
 #include "krakend/core/hex.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/task_group.h"
@@ -33,16 +34,7 @@ class AddressSeat {
 };
 
 /// Counts one while it lives: from accept on, so that a burst cannot pass the limit before its tasks run.
-class Seat {
- public:
-  explicit Seat(size_t& taken) : taken_(taken) { ++taken_; }
-  Seat(const Seat&) = delete;
-  Seat& operator=(const Seat&) = delete;
-  ~Seat() { --taken_; }
-
- private:
-  size_t& taken_;
-};
+using Seat = Counted<size_t>;
 
 class StreamServer final : public Server {
  public:

@@ -1,22 +1,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "krakend/core/counted.h"
 #include "p2p/torrent.h"
 
 namespace krakend::p2p {
 namespace {
-
-/// Kept while a peer is told that it is let in.
-class AnsweringPlace {
- public:
-  explicit AnsweringPlace(size_t& taken) : taken_(taken) { ++taken_; }
-  AnsweringPlace(const AnsweringPlace&) = delete;
-  AnsweringPlace& operator=(const AnsweringPlace&) = delete;
-  ~AnsweringPlace() { --taken_; }
-
- private:
-  size_t& taken_;
-};
 
 /// Announce intervals a tracker may ask for; anything else becomes the default (contract p2p §10.3).
 constexpr Duration default_interval = 5s;
@@ -264,7 +253,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   const auto frame = encode_frame(own_handshake(std::min(own_extension(), peer.extension), false, had));
   Result<void> written;
   {
-    const AnsweringPlace place(answering_);
+    const Counted place(answering_);
     written = co_await stream->write(std::as_bytes(std::span(frame)));
   }
   deadline.cancel();

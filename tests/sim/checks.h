@@ -6,7 +6,7 @@ namespace krakend::sim {
 
 /// What is looked at from outside while a storm runs and after it. Each tells of a violation by Storm::fail.
 
-/// Every few seconds, by GET /metrics of each process: no limit of docs/metrics.md is exceeded. Until it is
+/// Once a second, by GET /metrics of each process: no limit of docs/metrics.md is exceeded. Until it is
 /// cancelled.
 Task<> watch_limits(Storm& storm);
 /// Nobody talks and nothing is open any more when nobody has asked for anything for a while.

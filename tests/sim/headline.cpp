@@ -9,6 +9,7 @@
 
 #include "krakend/cluster/hosts.h"
 #include "krakend/io/system.h"
+#include "sim/storm_options.h"
 #include "sim/workload.h"
 
 namespace krakend::sim {
@@ -18,12 +19,6 @@ constexpr std::string_view plain = "tls: {server: {disabled: true}, client: {dis
 constexpr uint16_t registry_port = 16000;
 constexpr unsigned slowness = 10;  ///< of a slow host
 constexpr const char* repository = "image";
-
-/// The reference's constants (contract p2p §7–§9).
-constexpr std::string_view upstream_scheduler =
-    "scheduler: {super_seeding: false, extension: false, "
-    "connstate: {max_open_conn: 10, blacklist_duration: 30s}, "
-    "dispatch: {pipeline_limit: 3, origin_pipeline_limit: 5}}\n";
 
 class Headline {
  public:
@@ -87,7 +82,7 @@ class Headline {
     std::vector<std::string> trackers;
     for (unsigned i = 0; i < options_.origins; ++i) origins.push_back(host(1, i).ip + ":15002");
     for (unsigned i = 0; i < options_.trackers; ++i) trackers.push_back(host(2, i).ip + ":15003");
-    const std::string scheduler = options_.upstream ? std::string(upstream_scheduler) : "";
+    const std::string scheduler = options_.upstream ? StormOptions::old_scheduler() : "";
     for (unsigned i = 0; i < options_.origins; ++i) {
       add(fmt::format("origin{}", i), host(1, i), "origin",
           fmt::format("cluster: {}\nmetainfogen: {{piece_lengths: {{0: {}B}}}}\n{}", static_list(origins),
