@@ -13,6 +13,8 @@ namespace {
 
 /// SYN is sent again after this, then after twice as long, and so on.
 constexpr Duration first_retry = 1s;
+/// Of a file: its task is not woken for less, though the socket takes it bit by bit.
+constexpr uint64_t read_ahead = 4 * MiB;
 
 /// The CRC-32 of bytes that come as runs: those of something synthetic need not be looked at one by one.
 class RunningSum {
@@ -138,6 +140,53 @@ Task<Result<bool>> SimStream::wait_readable() {
   }
 }
 
+/// The bytes of one receive_file(). It lives in the task that waits for them.
+class FileTaker final : public Taker {
+ public:
+  FileTaker(SimStream& stream, io::File& file, uint64_t offset, uint64_t length, io::ByteSink* tap)
+      : stream_(stream), file_(file), offset_(offset), left_(length), tap_(tap) {
+    stream_.in().taker = this;
+  }
+  FileTaker(const FileTaker&) = delete;
+  FileTaker& operator=(const FileTaker&) = delete;
+  ~FileTaker() override { stream_.in().taker = nullptr; }
+
+  bool take() override {
+    while (failure_ && left_ > 0 && stream_.in().inbox_bytes > 0) {
+      const auto slice = stream_.take(left_);
+      sum_.add(slice);
+      left_ -= slice.length;
+      failure_ = put(file_, offset_, slice);
+      if (!failure_) break;
+      if (tap_ != nullptr) (void)tap_->write_from(file_, offset_, slice.length);
+      offset_ += slice.length;
+    }
+    return failure_ && left_ > 0;
+  }
+  Result<uint32_t> outcome() {
+    if (!failure_) return tl::unexpected<Error>(failure_.error());
+    return sum_.sum();
+  }
+
+ private:
+  SimStream& stream_;
+  io::File& file_;
+  uint64_t offset_;
+  uint64_t left_;
+  io::ByteSink* const tap_;
+  RunningSum sum_;
+  Result<void> failure_;
+};
+
+Task<Result<void>> SimStream::wait_accepted() {
+  while (true) {
+    if (end().shut) co_return shut_error("send to");
+    if (end().broken) co_return fail(Errc::network, "send to {}: connection reset by peer", peer_.str());
+    if (unaccepted() == 0) co_return Result<void>{};
+    co_await out().writable.wait();
+  }
+}
+
 Task<Result<uint64_t>> SimStream::wait_writable() {
   const uint64_t most = network_.send_buffer_of(out());
   while (true) {
@@ -206,36 +255,29 @@ Task<Result<uint64_t>> SimStream::receive(io::ByteSink& sink, uint64_t max) {
 Task<Result<uint32_t>> SimStream::receive_file(io::FilePtr file, uint64_t offset, uint64_t length,
                                                io::ByteSink* tap) {
   const auto self = shared_from_this();
-  RunningSum sum;
   if (end().shut) co_return shut_error("read from");
-  while (length > 0) {
-    auto ready = co_await wait_readable();
-    if (!ready) co_return propagate(ready);
-    if (!*ready)
+  FileTaker taker(*this, *file, offset, length, tap);
+  while (taker.take()) {
+    if (end().broken) co_return fail(Errc::network, "read from {}: connection reset by peer", peer_.str());
+    if (in().end_arrived)
       co_return fail(Errc::network, "{} closed the connection in the middle of a transfer", peer_.str());
-    while (length > 0 && in().inbox_bytes > 0) {
-      const auto slice = take(length);
-      sum.add(slice);
-      if (auto written = put(*file, offset, slice); !written) co_return propagate(written);
-      if (tap != nullptr) (void)tap->write_from(*file, offset, slice.length);
-      offset += slice.length;
-      length -= slice.length;
-    }
+    co_await in().readable.wait();
+    if (end().shut) co_return shut_error("read from");
   }
-  co_return sum.sum();
+  co_return taker.outcome();
 }
 
 Task<Result<void>> SimStream::send_file(io::FilePtr file, uint64_t offset, uint64_t length) {
   const auto self = shared_from_this();
   if (end().shut) co_return shut_error("send to");
   while (length > 0) {
-    auto room = co_await wait_writable();
-    if (!room) co_return propagate(room);
-    const uint64_t part = std::min(*room, length);
+    const uint64_t part = std::min(read_ahead, length);
     auto slices = get(*file, offset, part);
     if (!slices) co_return propagate(slices);
     sent_ += part;
     for (auto& slice : *slices) network_.queue(out(), std::move(slice));
+    auto accepted = co_await wait_accepted();
+    if (!accepted) co_return propagate(accepted);
     offset += part;
     length -= part;
   }

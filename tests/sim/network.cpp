@@ -158,7 +158,7 @@ void Network::pump(HostId id) {
 /// The last bytes have left.
 void Network::depart(Pipe& pipe, uint64_t size) {
   if (pipe.from != pipe.to) hosts_[pipe.from].counters.sent += size;
-  pipe.writable.notify_all();
+  if (pipe.queued <= send_buffer_of(pipe)) pipe.writable.notify_all();
   Duration takes = latency(pipe.from, pipe.to);
   if (options_.stall_chance > 0 && random_.unit() < options_.stall_chance) takes += options_.stall;
   pipe.last_arrival = std::max(pipe.last_arrival, time_.now() + takes);
@@ -228,7 +228,7 @@ void Network::deliver(Pipe& pipe) {
     pipe.inbox_bytes += slice.length;
     pipe.inbox.push_back(std::move(slice));
   }
-  pipe.readable.notify_all();
+  if (size == 0 || pipe.taker == nullptr || !pipe.taker->take()) pipe.readable.notify_all();
   settle(pipe.link);
 }
 
@@ -273,8 +273,23 @@ void Network::shut(Link& link, int side, bool silently) {
     out.queued = 0;
     return;
   }
+  give_back(out);
   out.end_wanted = true;
   wake(out);
+}
+
+/// What a socket would not have taken yet is not sent any more.
+void Network::give_back(Pipe& pipe) {
+  while (pipe.queued > send_buffer_of(pipe)) {
+    test::Slice& last = pipe.queue.back();
+    const uint64_t part = std::min(last.length, pipe.queued - send_buffer_of(pipe));
+    pipe.queued -= part;
+    if (part == last.length) {
+      pipe.queue.pop_back();
+    } else {
+      last = last.part(0, last.length - part);
+    }
+  }
 }
 
 void Network::let_go(Link& link, int side) {

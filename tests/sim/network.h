@@ -138,6 +138,7 @@ class Network {
   void send_end(Pipe& pipe);
   void reset(Link& link, int side);
   void shut(Link& link, int side, bool silently);
+  void give_back(Pipe& pipe);
   void let_go(Link& link, int side);
   void settle(Link& link);
   void retry_stalled();

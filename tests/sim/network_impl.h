@@ -4,6 +4,14 @@
 
 namespace krakend::sim {
 
+/// Takes what arrives at once, without its task being woken for each chunk.
+class Taker {
+ public:
+  virtual ~Taker() = default;
+  /// False: the task has to be woken, because there is all it waits for, or something went wrong.
+  virtual bool take() = 0;
+};
+
 /// One direction of a connection.
 struct Network::Pipe {
   Pipe(io::Loop& loop, Link& l, int s, HostId sender, HostId receiver)
@@ -32,6 +40,7 @@ struct Network::Pipe {
   TimePoint last_delivery{};
   io::Condition readable;
   io::Condition writable;
+  Taker* taker = nullptr;  ///< the reader's
 };
 
 struct Network::Link {
@@ -60,6 +69,8 @@ struct Network::Port {
   bool closed = false;
 };
 
+class FileTaker;
+
 class SimStream final : public io::Stream, public std::enable_shared_from_this<SimStream> {
  public:
   SimStream(Network& network, Network::Link& link, int side);
@@ -77,14 +88,22 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
   uint64_t bytes_received() const override {
     return received_ + link_.pipes[static_cast<size_t>(1 - side_)].inbox_bytes;
   }
-  uint64_t bytes_sent() const override { return sent_; }
+  uint64_t bytes_sent() const override { return sent_ - unaccepted(); }
   const io::Address& peer() const override { return peer_; }
   const io::Address& local() const override { return local_; }
 
  private:
+  friend class FileTaker;
   Network::Link::End& end() { return link_.ends[static_cast<size_t>(side_)]; }
   Network::Pipe& out() { return link_.pipes[static_cast<size_t>(side_)]; }
   Network::Pipe& in() { return link_.pipes[static_cast<size_t>(1 - side_)]; }
+  /// Bytes that are queued beyond what a socket takes.
+  uint64_t unaccepted() const {
+    const auto& pipe = link_.pipes[static_cast<size_t>(side_)];
+    return pipe.queued - std::min(pipe.queued, network_.send_buffer_of(pipe));
+  }
+  /// Until all that is queued has been accepted.
+  Task<Result<void>> wait_accepted();
   /// Until there is something to read, or the end. True: bytes are there.
   Task<Result<bool>> wait_readable();
   /// Until something may be written; how much.
