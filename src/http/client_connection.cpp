@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <functional>
 
 namespace krakend::http {
@@ -62,6 +63,12 @@ class ClientConnection::Secured final : public httplib::ClientImpl {
   Secured(const io::Address& host, std::shared_ptr<io::TlsClient> tls)
       : ClientImpl(host.host, host.port), tls_(std::move(tls)) {}
   const std::optional<Error>& failure() const { return failure_; }
+  /// Session tickets, which may come at any time, are taken in.
+  bool quiet() {
+    std::byte unexpected{};
+    const auto got = channel_ ? channel_->read({&unexpected, 1}, Duration{0}) : size_t{0};
+    return !got && got.error().code == Errc::timeout;
+  }
 
  private:
   bool create_and_connect_socket(Socket& socket, httplib::Error& error) override {
@@ -114,6 +121,13 @@ ClientConnection::~ClientConnection() {
 
 std::optional<Error> ClientConnection::tls_failure() const {
   return secured_ != nullptr ? secured_->failure() : std::nullopt;
+}
+
+bool ClientConnection::quiet() {
+  if (secured_ != nullptr) return secured_->quiet();
+  const std::lock_guard lock(mutex_);
+  char unexpected = 0;
+  return ::recv(socket_, &unexpected, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 /// The library calls this for each socket it makes, before it connects.

@@ -26,6 +26,8 @@ class ClientConnection {
   std::optional<Error> tls_failure() const;
   /// The socket can carry another request.
   bool reusable() const { return !cut_ && http_->is_socket_open() != 0; }
+  /// Nothing has come since the last answer, not even the end. Of an idle connection, before it is used again.
+  bool quiet();
   /// Any thread, never waits: ends whatever the socket is doing, a connect included. For good. (The library's
   /// own stop() would wait for a connect to end.)
   void cut();
