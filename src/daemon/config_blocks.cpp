@@ -311,8 +311,8 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key("scheduler.leecher_tti", engine.leecher_tti,
             "an incomplete torrent without progress fails after this");
   table.key("scheduler.conn_tti", engine.conn_tti, "idle connections are closed after this");
-  table.key("scheduler.extension", engine.extension,
-            "speak krakend's additions to the peer protocol with peers that do, too");
+  table.bind("scheduler.extension", make_switch_value(engine.extension),
+             "speak krakend's additions to the peer protocol with peers that do, too");
   table.key("scheduler.conn_ttl", engine.conn_ttl, "connections are closed at this age, and made again");
   table.key("scheduler.preemption_interval", engine.preemption_interval,
             "between two looks at seeder_tti, conn_tti and conn_ttl");
@@ -320,8 +320,8 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
             "none of seeder_tti, leecher_tti, conn_tti and conn_ttl holds");
   table.key("scheduler.no_peer_timeout", engine.no_peer_timeout,
             "a download to which no peer has been connected for this long fails");
-  table.key("scheduler.super_seeding", engine.super_seeding,
-            "origins show each peer a few pieces at a time, so that different ones leave them");
+  table.bind("scheduler.super_seeding", make_switch_value(engine.super_seeding),
+             "origins show each peer a few pieces at a time, so that different ones leave them");
   table.accept("scheduler", {"emit_stats_interval"}, "GET /metrics is always up to date");
   table.accept("scheduler", {"probe_timeout"}, "has no effect in the reference either");
   add_connections(table, engine);
