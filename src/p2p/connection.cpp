@@ -50,6 +50,11 @@ bool Connection::send_piece(PieceIndex index, TimePoint now, size_t most) {
   return true;
 }
 
+bool Connection::asks_for(PieceIndex index) const {
+  return std::any_of(pieces_.begin(), pieces_.end(),
+                     [&](const Asked& asked) { return asked.piece == index; });
+}
+
 bool Connection::cancel_piece(PieceIndex index) {
   const auto taken_back = std::erase_if(pieces_, [&](const Asked& asked) {
     if (asked.piece != index) return false;
@@ -89,8 +94,14 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
   self->close();
 }
 
+/// Who has nothing yet comes before all others: its link out lies idle until it has something to pass on.
+/// What was sent counts as something, so a peer has this only once a connection.
+TimePoint Connection::place_in_line() const {
+  return peer_.have.none() ? TimePoint{} : pieces_.front().at;
+}
+
 Task<std::optional<UploadTurns::Turn>> Connection::wait_for_turn(UploadTurns& turns, io::Clock& clock) {
-  UploadTurns::Place place(turns, pieces_.front().at, wake_);
+  UploadTurns::Place place(turns, place_in_line(), wake_);
   while (!closed_ && !pieces_.empty() && control_.empty()) {
     if (auto turn = place.take()) co_return turn;
     if (!std::exchange(pieces_.front().waited, true)) turns.count_wait();

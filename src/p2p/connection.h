@@ -53,6 +53,8 @@ class Connection {
   /// Queues a piece; false when `most` are queued already.
   bool send_piece(PieceIndex index, TimePoint now, size_t most);
   size_t queued_pieces() const { return pieces_.size(); }
+  /// Whether the piece is queued, and not being sent yet.
+  bool asks_for(PieceIndex index) const;
   /// Takes a queued piece back; false when it is not queued, or being sent already.
   bool cancel_piece(PieceIndex index);
   /// Ends both tasks soon. Idempotent.
@@ -61,7 +63,7 @@ class Connection {
   /// It was closed because the peer did not read what it was told.
   bool unread() const { return control_.size() > max_queued_control; }
   /// Whether new requests may go there.
-  bool askable() const { return !closed_ && !snubbed && !retiring; }
+  bool askable(TimePoint now) const { return !closed_ && !snubbed && !retiring && now >= not_before; }
 
   struct Payload {
     io::FilePtr file;
@@ -88,18 +90,22 @@ class Connection {
   bool receiving = false;  ///< the bytes of a wanted piece are arriving
   PieceIndex receiving_piece = 0;
   TimePoint receiving_since;
-  uint64_t useless = 0;                    ///< messages that helped nobody
-  uint64_t reports = 0;                    ///< of the peer's load
-  uint64_t seen_bytes = 0;                 ///< stream.bytes_received() at the last look
-  TimePoint last_progress;                 ///< when seen_bytes last grew
-  TimePoint last_useful;                   ///< when a piece last moved in either direction
-  std::optional<TimePoint> sending_since;  ///< the piece that is being sent
-  TimePoint last_taken;                    ///< when the peer last got a piece, from us or as it says
-  PieceTimes times;                        ///< how fast the peer delivers
-  ToldLoad load;                           ///< of the peer
-  uint64_t told_queued = 0;                ///< what the peer was last told of our backlog, bytes
+  uint64_t useless = 0;                     ///< messages that helped nobody
+  uint64_t reports = 0;                     ///< of the peer's load
+  uint64_t seen_bytes = 0;                  ///< stream.bytes_received() at the last look
+  TimePoint last_progress;                  ///< when seen_bytes last grew
+  TimePoint last_useful;                    ///< when a piece last moved in either direction
+  std::optional<TimePoint> sending_since;   ///< the piece that is being sent
+  TimePoint last_taken;                     ///< when the peer last got a piece, from us or as it says
+  PieceTimes times;                         ///< how fast the peer delivers
+  ToldLoad load;                            ///< of the peer
+  uint64_t told_queued = 0;                 ///< what the peer was last told of our backlog, bytes
+  std::optional<TimePoint> declined_since;  ///< requests of the peer, without one that was answered
+  TimePoint not_before{};                   ///< the peer has declined a request: it is not asked earlier
 
  private:
+  /// When the piece in front was asked for, as the line of those who wait for a turn sees it.
+  TimePoint place_in_line() const;
   /// A turn for the piece in front; nullopt when there is something else to do first.
   Task<std::optional<UploadTurns::Turn>> wait_for_turn(UploadTurns& turns, io::Clock& clock);
   Task<bool> write_control();

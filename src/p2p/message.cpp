@@ -237,7 +237,7 @@ Message decode_body(int32_t type, const std::array<std::optional<protozero::data
     case Type::announce_piece:
       return AnnouncePiece{decode_piece_fields(body(tag_announce)).index, extension.load};
     case Type::cancel_piece:
-      return CancelPiece{decode_piece_fields(body(tag_cancel)).index};
+      return CancelPiece{decode_piece_fields(body(tag_cancel)).index, extension.load};
     case Type::error:
       return decode_error(body(tag_error));
     case Type::complete:
@@ -324,7 +324,7 @@ struct Encoder {
     return extended(encode_piece(Type::announce_piece, tag_announce, {m.index, 0, 0}), 0, m.load);
   }
   std::string operator()(const CancelPiece& m) const {
-    return encode_piece(Type::cancel_piece, tag_cancel, {m.index, 0, 0});
+    return extended(encode_piece(Type::cancel_piece, tag_cancel, {m.index, 0, 0}), 0, m.load);
   }
   std::string operator()(const PieceError& m) const {
     std::string body;

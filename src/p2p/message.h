@@ -31,7 +31,8 @@ inline constexpr size_t max_message_size = 32 * 1024;
 // that have, a PIECE_PAYLOAD may carry a portion of a piece: all portions of a piece follow each other in
 // order, and other messages but no other payloads may stand between them, so that nothing waits for the end
 // of a piece. And any message may tell the sender's Load, a message of type 100 nothing else. Instead of its
-// handshake an acceptor that has no room may answer such an opener with a message of type 101, Busy.
+// handshake an acceptor that has no room may answer such an opener with a message of type 101, Busy. And who
+// has too much to send already may answer a request with a CANCEL_PIECE.
 
 /// What a peer has to send, to all together.
 struct Load {
@@ -66,8 +67,10 @@ struct AnnouncePiece {
   uint32_t index = 0;
   std::optional<Load> load{};
 };
+/// From who asked: it needs the piece no more. From who was asked, with its load: it will not send it.
 struct CancelPiece {
   uint32_t index = 0;
+  std::optional<Load> load{};
 };
 struct PieceError {  ///< ERROR, code PIECE_REQUEST_FAILED
   uint32_t index = 0;

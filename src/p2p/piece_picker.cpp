@@ -1,5 +1,6 @@
 #include "p2p/piece_picker.h"
 
+#include <algorithm>
 #include <bit>
 #include <iterator>
 
@@ -117,6 +118,15 @@ std::vector<uint32_t> PiecePicker::rarity() const {
     const uint32_t count = availability_[index];
     if (count >= pieces.size()) pieces.resize(count + 1);
     ++pieces[count];
+  }
+  return pieces;
+}
+
+std::vector<PieceIndex> PiecePicker::wanted() const {
+  std::vector<PieceIndex> pieces;
+  for (const auto& [reader, index] : cursors_) {
+    const bool noted = std::find(pieces.begin(), pieces.end(), index) != pieces.end();
+    if (!noted && wanted_by(reader) && availability_[index] > 0) pieces.push_back(index);
   }
   return pieces;
 }

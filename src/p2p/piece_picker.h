@@ -41,6 +41,8 @@ class PiecePicker {
   /// Where a reader waits; readers are told apart by a number of the caller's.
   void set_cursor(uint64_t reader, PieceIndex index) { cursors_[reader] = index; }
   void drop_cursor(uint64_t reader) { cursors_.erase(reader); }
+  /// Of each reader the first piece that it lacks, if somebody has it and nobody is asked for it.
+  std::vector<PieceIndex> wanted() const;
   /// The first piece that this reader lacks and that nobody is asked for.
   std::optional<PieceIndex> wanted_by(uint64_t reader) const;
 

@@ -1,5 +1,6 @@
 #include "p2p/super_seeder.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -28,6 +29,7 @@ Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have) {
   peer.have = have;
   peer.shown = have;
   peer.counted = Bitfield(have.size());
+  peer.taking = Bitfield(have.size());
   count_what_it_has(peer);
   for (auto& [other, known] : peers_) trim(known);
   std::vector<Shown> shown;
@@ -63,10 +65,47 @@ std::vector<SuperSeeder::Shown> SuperSeeder::took(const PeerId& id, PieceIndex p
   return out;
 }
 
+void SuperSeeder::begins(const PeerId& id, PieceIndex piece) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  peer.taking.set(piece);
+  if (peer.have.test(piece)) return;
+  if (peer.shown.set(piece)) ++peer.open;
+  if (peer.slow || peer.counted.test(piece)) return;
+  count(peer, piece);
+  ++peer.open_counted;
+}
+
+bool SuperSeeder::is_elsewhere(const PeerId& id, PieceIndex piece) const {
+  const auto found = peers_.find(id);
+  if (never_given_ == 0 || found == peers_.end()) return false;
+  if (found->second.needy || !found->second.shown.test(piece)) return false;
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& known) {
+    const Peer& other = known.second;
+    return known.first != id && !other.slow && (other.have.test(piece) || other.taking.test(piece));
+  });
+}
+
+std::vector<SuperSeeder::Shown> SuperSeeder::refused(const PeerId& id, PieceIndex piece) {
+  std::vector<Shown> out;
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return out;
+  Peer& peer = found->second;
+  if (peer.have.test(piece) || !peer.shown.clear(piece)) return out;
+  --peer.open;
+  if (peer.counted.test(piece)) {
+    uncount(peer, piece);
+    --peer.open_counted;
+  }
+  show_more(id, peer, out);
+  return out;
+}
+
 void SuperSeeder::trim(Peer& peer) {
   const uint32_t most = share(peers_.size());
   for (auto piece = static_cast<PieceIndex>(copies_.size()); piece-- > 0 && peer.open_counted > most;) {
-    if (!peer.counted.test(piece) || peer.have.test(piece)) continue;
+    if (!peer.counted.test(piece) || peer.have.test(piece) || peer.taking.test(piece)) continue;
     uncount(peer, piece);
     --peer.open_counted;
   }

@@ -32,6 +32,14 @@ class SuperSeeder {
   /// The peer was sent the piece, or says that it has it; returns what it is to be shown now.
   std::vector<Shown> took(const PeerId& peer, PieceIndex piece, bool from_here);
 
+  /// The piece begins to go to the peer: others need not be shown it.
+  void begins(const PeerId& peer, PieceIndex piece);
+  /// Whether the peer can have the piece, which it was shown, from another one that has it or is being sent
+  /// it, while there is something left that nobody was given.
+  bool is_elsewhere(const PeerId& peer, PieceIndex piece) const;
+  /// The peer was shown the piece, asked for it and does not get it; returns what it is to be shown instead.
+  std::vector<Shown> refused(const PeerId& peer, PieceIndex piece);
+
   /// The peer has got nothing for a while, from here or elsewhere: maybe it reaches nobody else. From now on
   /// it is shown all there is, little by little.
   std::vector<Shown> help(const PeerId& peer);
@@ -56,6 +64,7 @@ class SuperSeeder {
     /// What it has, and of what it is shown so much as it is supposed to take next: that is not shown to
     /// others.
     Bitfield counted;
+    Bitfield taking;            ///< has been sent, or is being sent
     uint32_t open = 0;          ///< shown, and not taken yet
     uint32_t open_counted = 0;  ///< of those
   };

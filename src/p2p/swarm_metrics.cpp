@@ -4,10 +4,10 @@ namespace krakend::p2p {
 namespace {
 
 /// By SwarmLimit.
-constexpr std::array<const char*, 14> limit_names{
+constexpr std::array<const char*, 15> limit_names{
     "connections",      "mutual_connections", "handshakes",   "handshake_time", "queued_requests",
     "uploads",          "requested_bytes",    "left_alone",   "egress",         "ingress",
-    "useless_messages", "unread_bytes",       "no_peer_time", "no_piece_time"};
+    "useless_messages", "unread_bytes",       "no_peer_time", "no_piece_time",  "declined_requests"};
 
 Counter piece_bytes(const Metrics& metrics, const char* direction) {
   // The reference counts bits; its directions are one name at statsd, which has no tags.

@@ -22,6 +22,7 @@ enum class SwarmLimit {
   unread_bytes,  ///< of messages that a peer does not read
   no_peer_time,
   no_piece_time,
+  declined_requests,  ///< bytes to send, of all peers
 };
 const char* limit_name(SwarmLimit limit);
 
@@ -50,7 +51,7 @@ class SwarmMetrics {
   Counter sent;
 
  private:
-  static constexpr size_t limits_count = static_cast<size_t>(SwarmLimit::no_piece_time) + 1;
+  static constexpr size_t limits_count = static_cast<size_t>(SwarmLimit::declined_requests) + 1;
   std::array<Counter, limits_count> limits_;
   Gauge torrents_;
   Gauge connections_;

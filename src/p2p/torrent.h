@@ -58,8 +58,20 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr Duration slow_transfer = 300ms;
   static constexpr double slow_transfer_factor = 2;
   static constexpr double slow_to_take = 1;  ///< seconds more
-  /// Pieces; a peer that tells that it has more than these to send is not asked.
-  static constexpr uint64_t longest_queue = 10;
+  /// A peer that has more to send than so many pieces, and than it sends in so many seconds, is not asked,
+  /// and declines what it is asked for: longer queues here are idle links elsewhere.
+  static constexpr uint64_t longest_queue = 5;
+  static constexpr double longest_queue_seconds = 0.07;
+  /// Of one peer: what nobody else has, or all are busy with, must come in the end.
+  static constexpr Duration longest_declined = 1s;
+  /// Who has declined is left alone for so long, whatever it says of its load.
+  static constexpr Duration decline_pause = 20ms;
+  /// A newcomer has few requests open: one, two more for each piece it has, and one more for each so long a
+  /// time without a piece. A few pieces that arrive soon can be passed on while many that arrive together
+  /// cannot.
+  static constexpr uint64_t young_requests = 1;
+  static constexpr uint64_t young_requests_of_piece = 2;
+  static constexpr Duration young_step = 150ms;
   /// Pieces; a request that has more than these before it is worth moving to a peer with at most one and a
   /// half.
   static constexpr uint64_t busy_queue = 3;
@@ -176,6 +188,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Result<void> on_error(Connection& connection, const PieceError& error);
   Result<void> on_complete(Connection& connection);
   Result<void> on_report(Connection& connection, const LoadReport& report);
+  Result<void> on_cancel(Connection& connection, const CancelPiece& cancel);
+  bool declines(Connection& connection) const;
   /// Counts a message that helps nobody; a flood of them ends the connection.
   Result<void> useless(Connection& connection);
   Task<Result<void>> on_payload(ConnectionPtr connection, PiecePayload payload);
@@ -203,7 +217,13 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   unsigned depth_limit(const Connection& connection) const;
   /// Seconds until it would deliver one more piece; nullopt: it has enough to do.
   std::optional<double> expected_wait(const Connection& connection) const;
+  /// Bytes that a peer of that rate may have to send and still be asked.
+  uint64_t most_queued(uint64_t rate) const;
+  /// Whether there is room for one more request.
+  bool may_request() const;
   bool request_from(Connection& connection);
+  /// What a client waits for right now, from the neighbour that delivers it first.
+  void request_for_readers();
   /// What a reader of a part waits for and nobody shows: origins have all there is.
   void request_from_origins();
   void request_duplicates();
@@ -221,6 +241,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   double transfer_patience() const;
   bool super_seeding() const { return seeder_ != nullptr; }
   void show(const std::vector<SuperSeeder::Shown>& shown);
+  /// Whether the peer is told to get the piece elsewhere, because others wait for what nobody has yet.
+  bool refuse_repeated(Connection& connection, PieceIndex piece);
+  /// The peer is being sent the piece: who else has asked for it is told to get it there.
+  void begin_giving(Connection& connection, PieceIndex piece);
 
   // torrent.cpp: the blob
   Task<> hash_loop(std::shared_ptr<Torrent> self);
@@ -251,6 +275,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool hungry_ = false;   ///< among the context's hungry ones
   size_t answering_ = 0;  ///< peers that are told that they are let in
   size_t budgeted_ = 0;   ///< requests that the budget knows of
+  TimePoint first_request_{};
   TimePoint next_duplicates_{};
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   double transfer_seconds_ = 0;          ///< that sending a piece takes, smoothed; 0: none was sent

@@ -54,9 +54,28 @@ Result<void> Torrent::handle_small(Connection& connection, const Message& messag
   if (const auto* error = std::get_if<PieceError>(&message)) return on_error(connection, *error);
   if (std::holds_alternative<Complete>(message)) return on_complete(connection);
   if (const auto* report = std::get_if<LoadReport>(&message)) return on_report(connection, *report);
-  const auto* cancel = std::get_if<CancelPiece>(&message);
-  if (cancel != nullptr && connection.cancel_piece(cancel->index)) return {};
+  if (const auto* cancel = std::get_if<CancelPiece>(&message)) return on_cancel(connection, *cancel);
   return useless(connection);
+}
+
+Result<void> Torrent::on_cancel(Connection& connection, const CancelPiece& cancel) {
+  if (connection.cancel_piece(cancel.index)) return {};
+  if (!requests_.erase(connection.id(), cancel.index)) return useless(connection);
+  const auto now = context_->clock.now();
+  connection.not_before = now + decline_pause;
+  if (cancel.load) connection.load.tell(*cancel.load, now);
+  if (!requests_.requested(cancel.index) && !receiving_.test(cancel.index)) picker_.release(cancel.index);
+  request_more();
+  return {};
+}
+
+/// Whether a request of that peer is sent back, because too much is to be sent already.
+bool Torrent::declines(Connection& connection) const {
+  const Load load = context_->backlog.load();
+  if (!connection.extended() || load.queued <= most_queued(load.rate)) return false;
+  const auto now = context_->clock.now();
+  if (!connection.declined_since) connection.declined_since = now;
+  return now - *connection.declined_since < longest_declined;
 }
 
 Result<void> Torrent::on_report(Connection& connection, const LoadReport& report) {
@@ -87,6 +106,12 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     refuse("piece not complete");
   } else if (context_->draining) {
     refuse("shutting down");
+  } else if (refuse_repeated(connection, request.index)) {
+    return {};
+  } else if (declines(connection)) {
+    context_->met(SwarmLimit::declined_requests);
+    connection.send(CancelPiece{request.index, context_->backlog.load()});
+    return {};
   } else if (!connection.send_piece(request.index, context_->clock.now(),
                                     context_->options.sender_buffer_size)) {
     context_->met(SwarmLimit::queued_requests);

@@ -288,6 +288,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     self->context_->metrics.sent.add(self->info_->piece_size(index));
     if (!sender) return;
     if (auto* counted = self->counts(sender->id())) ++counted->pieces_sent;
+    sender->declined_since.reset();
     sender->last_useful = self->context_->clock.now();
     sender->last_taken = sender->last_useful;
     // As the reference does: what was sent will be there. It saves an ANNOUNCE in each direction.
@@ -297,7 +298,10 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
       self->note_transfer(sender->id(), to_seconds(sender->last_taken - *sender->sending_since));
     self->show(self->seeder_->took(sender->id(), index, true));
   };
-  const auto may_send = [self](PieceIndex index) { return self->may_send(index); };
+  const auto may_send = [self, weak](PieceIndex index) {
+    if (const auto receiver = weak.lock()) self->begin_giving(*receiver, index);
+    return self->may_send(index);
+  };
   Connection::Payload payload{file_,  &context_->egress, &context_->turns, &context_->clock, may_send,
                               on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
@@ -434,6 +438,24 @@ Duration Torrent::longest_wait() const {
   const double mib = static_cast<double>(info_->piece_size(0)) / static_cast<double>(MiB);
   const auto by_size = std::chrono::duration_cast<Duration>(options.piece_request_timeout_per_mb * mib);
   return std::max(options.piece_request_min_timeout, by_size);
+}
+
+bool Torrent::refuse_repeated(Connection& connection, PieceIndex piece) {
+  // A peer of the reference takes a refusal for a fault of the piece, and asks again and again.
+  if (!super_seeding() || !connection.extended()) return false;
+  if (!seeder_->is_elsewhere(connection.id(), piece)) return false;
+  connection.send(PieceError{piece, "other peers have it"});
+  show(seeder_->refused(connection.id(), piece));
+  return true;
+}
+
+void Torrent::begin_giving(Connection& connection, PieceIndex piece) {
+  if (!super_seeding()) return;
+  seeder_->begins(connection.id(), piece);
+  for (const auto& [id, other] : peers_) {
+    if (other.get() == &connection || !other->asks_for(piece)) continue;
+    if (refuse_repeated(*other, piece)) (void)other->cancel_piece(piece);
+  }
 }
 
 void Torrent::show(const std::vector<SuperSeeder::Shown>& shown) {

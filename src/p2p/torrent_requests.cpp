@@ -19,17 +19,27 @@ void Torrent::request_more() {
   settle_budget();
   if (complete_ || failure_ || peers_.empty()) return;
   if (!range_readers_.empty()) request_from_origins();
+  request_for_readers();
   unsigned deepest = 1;
   if (peers_.size() < few_sources)
     deepest = std::max(context_->options.pipeline_limit, context_->options.origin_pipeline_limit);
   for (unsigned depth = 1; depth <= deepest; ++depth) {
-    while (context_->budget.allows(info_->piece_length())) {
+    while (may_request()) {
       const ConnectionPtr chosen = choose_connection(depth);
       if (!chosen || !request_from(*chosen)) break;
     }
   }
   if (!context_->budget.allows(info_->piece_length())) become_hungry();
   request_duplicates();
+}
+
+bool Torrent::may_request() const {
+  if (!context_->budget.allows(info_->piece_length())) return false;
+  uint64_t most = young_requests + young_requests_of_piece * have_.count();
+  if (first_request_ != TimePoint{})
+    most +=
+        static_cast<uint64_t>((context_->clock.now() - std::max(first_request_, last_piece_)) / young_step);
+  return requests_.size() < most;
 }
 
 void Torrent::become_hungry() {
@@ -69,9 +79,9 @@ ConnectionPtr Torrent::busiest(double seconds, TimePoint now) const {
 /// last where the queue is longest is asked for here instead. Otherwise newcomers, and who has just got
 /// something rare, would be idle while requests wait where they were sent earlier.
 void Torrent::move_request_to(Connection& idle) {
-  if (complete_ || failure_ || !idle.askable() || requests_.outstanding(idle.id()) > 0) return;
-  const uint64_t piece_length = info_->piece_length();
   const auto now = context_->clock.now();
+  if (complete_ || failure_ || !idle.askable(now) || requests_.outstanding(idle.id()) > 0) return;
+  const uint64_t piece_length = info_->piece_length();
   const auto queued = idle.load.queued(now);
   if (!queued || *queued > piece_length * 3 / 2) return;
   if (context_->budget.allows(piece_length) || !picker_.interested(idle.have())) return;
@@ -112,6 +122,7 @@ unsigned Torrent::depth_limit(const Connection& connection) const {
 /// Among three at random that have something for us and fewer than `depth` requests: the one that is expected
 /// to deliver first.
 ConnectionPtr Torrent::choose_connection(unsigned depth) {
+  const auto now = context_->clock.now();
   std::vector<const ConnectionPtr*> left;
   left.reserve(peers_.size());
   for (const auto& [id, connection] : peers_) left.push_back(&connection);
@@ -124,7 +135,7 @@ ConnectionPtr Torrent::choose_connection(unsigned depth) {
     left.pop_back();
     const Connection& connection = **candidate;
     const unsigned open = requests_.outstanding(connection.id());
-    if (!connection.askable() || open >= std::min(depth, depth_limit(connection))) continue;
+    if (!connection.askable(now) || open >= std::min(depth, depth_limit(connection))) continue;
     if (!picker_.interested(connection.have())) continue;
     const auto wait = expected_wait(connection);
     if (!wait) continue;
@@ -140,24 +151,48 @@ std::optional<double> Torrent::expected_wait(const Connection& connection) const
   const unsigned open = requests_.outstanding(connection.id());
   const auto queued = connection.load.queued(now);
   const uint64_t piece = info_->piece_length();
+  const uint64_t most = most_queued(connection.load.rate());
   if (!queued || connection.load.rate() == 0) {
-    if (queued && *queued > longest_queue * piece) return std::nullopt;
+    if (queued && *queued > most) return std::nullopt;
     const auto oldest = requests_.oldest(connection.id());
     const auto piece_time = open == 0 ? connection.times.expected(now) : connection.times.seconds();
     return guessed_wait(piece_time.value_or(unknown_piece_time), open,
                         oldest ? to_seconds(now - *oldest) : 0);
   }
   const uint64_t before = *queued + open * piece;
-  if (before > longest_queue * piece) return std::nullopt;
+  if (before > most) return std::nullopt;
   return static_cast<double>(before + piece) / static_cast<double>(connection.load.rate());
 }
 
+uint64_t Torrent::most_queued(uint64_t rate) const {
+  const auto seconds = static_cast<uint64_t>(static_cast<double>(rate) * longest_queue_seconds);
+  return std::max(longest_queue * info_->piece_length(), seconds);
+}
+
+void Torrent::request_for_readers() {
+  const auto now = context_->clock.now();
+  for (const PieceIndex piece : picker_.wanted()) {
+    ConnectionPtr best;
+    double least = 0;
+    for (const auto& [id, connection] : peers_) {
+      if (!connection->have().test(piece) || !connection->askable(now)) continue;
+      if (requests_.outstanding(id) >= depth_limit(*connection)) continue;
+      const auto wait = expected_wait(*connection);
+      if (!wait || (best && *wait >= least)) continue;
+      best = connection;
+      least = *wait;
+    }
+    if (best) send_request(*best, piece);
+  }
+}
+
 void Torrent::request_from_origins() {
+  const auto now = context_->clock.now();
   for (const uint64_t reader : range_readers_) {
     const auto piece = picker_.wanted_by(reader);
     if (!piece || picker_.availability(*piece) > 0) continue;
     for (const auto& [id, connection] : peers_) {
-      if (!connection->origin() || !connection->askable()) continue;
+      if (!connection->origin() || !connection->askable(now)) continue;
       if (requests_.outstanding(id) >= depth_limit(*connection)) continue;
       send_request(*connection, *piece);
       break;
@@ -174,6 +209,7 @@ bool Torrent::request_from(Connection& connection) {
 
 void Torrent::send_request(Connection& connection, PieceIndex piece) {
   const auto now = context_->clock.now();
+  if (first_request_ == TimePoint{}) first_request_ = now;
   if (requests_.outstanding(connection.id()) == 0) connection.times.began(now);
   requests_.add(connection.id(), piece, now);
   picker_.mark_requested(piece);
@@ -193,7 +229,7 @@ void Torrent::request_duplicates() {
   next_duplicates_ = now + duplicates_pause;
   std::optional<Duration> age;
   for (const auto& [id, connection] : peers_) {
-    if (!connection->askable() || requests_.outstanding(id) > 0) continue;
+    if (!connection->askable(now) || requests_.outstanding(id) > 0) continue;
     if (picker_.interested(connection->have())) continue;  // the budget alone holds it up
     if (!age) age = duplicate_age();
     const auto piece = requests_.overdue_for(id, connection->have(), receiving_, now, *age);

@@ -19,7 +19,7 @@ namespace krakend::p2p {
 /// Loop thread.
 class UploadTurns {
  public:
-  static constexpr size_t at_a_time = 4;
+  static constexpr size_t at_a_time = 5;
   static constexpr size_t at_most = 16;
   /// A transfer that is older does not count.
   static constexpr Duration long_transfer = 1s;

@@ -92,7 +92,14 @@ TEST_CASE("picker serves several readers at different places") {
   for (uint64_t draw = 0; draw < 16; draw += 2) near.insert(*picker.pick(all, draw));
   CHECK(near == std::set<PieceIndex>{10, 70});
   CHECK(picker.wanted_by(2) == 70u);
+  picker.set_cursor(3, 10);
+  CHECK(picker.wanted() == std::vector<PieceIndex>{10, 70});
+  picker.drop_cursor(3);
   picker.mark_requested(70);
+  CHECK(picker.wanted() == std::vector<PieceIndex>{10});
+  picker.remove_peer(all);
+  CHECK(picker.wanted().empty());
+  picker.add_peer(all);
   CHECK_FALSE(picker.wanted_by(2));
   picker.drop_cursor(2);
   CHECK_FALSE(picker.wanted_by(2));
@@ -480,6 +487,42 @@ TEST_CASE("super-seeding: nobody has to wait for what only a slow peer has") {
       REQUIRE(shown.size() == 1);
       CHECK(shown.front().piece == 3);
     }
+  }
+}
+
+TEST_CASE("super-seeding: what goes to one peer another can get there, while there is something new") {
+  constexpr uint32_t pieces = 100;
+  SuperSeeder seeder(pieces);
+  REQUIRE(shown_to(seeder, 1, pieces).all());
+  const Bitfield second = shown_to(seeder, 2, pieces);
+  PieceIndex piece = 0;
+  while (!second.test(piece)) ++piece;
+  CHECK_FALSE(seeder.is_elsewhere(peer(2), piece));
+  seeder.begins(peer(1), piece);
+  CHECK(seeder.is_elsewhere(peer(2), piece));
+  CHECK_FALSE(seeder.is_elsewhere(peer(1), piece));
+  SECTION("what was refused is not shown again, and not refused twice") {
+    for (const auto& shown : seeder.refused(peer(2), piece)) CHECK(shown.piece != piece);
+    CHECK_FALSE(seeder.is_elsewhere(peer(2), piece));
+    CHECK(seeder.refused(peer(2), piece).empty());
+    // More peers: what is on its way to the first one is nobody else's.
+    for (uint8_t number = 3; number <= 8; ++number) CHECK_FALSE(shown_to(seeder, number, pieces).test(piece));
+  }
+  SECTION("not by one that is slow, or gone") {
+    (void)seeder.doubt(peer(1));
+    CHECK_FALSE(seeder.is_elsewhere(peer(2), piece));
+    seeder.trust(peer(1));
+    CHECK(seeder.is_elsewhere(peer(2), piece));
+    (void)seeder.remove_peer(peer(1));
+    CHECK_FALSE(seeder.is_elsewhere(peer(2), piece));
+  }
+  SECTION("not to one that gets nothing from others") {
+    (void)seeder.help(peer(2));
+    CHECK_FALSE(seeder.is_elsewhere(peer(2), piece));
+  }
+  SECTION("not once everything has left") {
+    for (PieceIndex each = 0; each < pieces; ++each) (void)seeder.took(peer(1), each, true);
+    CHECK_FALSE(seeder.is_elsewhere(peer(2), piece));
   }
 }
 

@@ -86,12 +86,13 @@ class RawPeer {
 /// One engine with its store, on loopback.
 class EngineStage {
  public:
-  explicit EngineStage(std::string_view peer_id, p2p::EngineOptions options = {}) {
+  explicit EngineStage(std::string_view peer_id, p2p::EngineOptions options = {}, bool origin = false) {
     REQUIRE(store.open_directories());
     p2p::EngineSelf self;
     self.peer_id = *PeerId::parse(peer_id);
     self.ip = "127.0.0.1";
     self.listen_host = "127.0.0.1";
+    self.origin = origin;
     self.port = free_port();  // behind a port that the engine picks, its id would be another
     engine = std::make_unique<p2p::Engine>(p2p::Engine::Services{loop, *clock, *random, *net, store, metrics},
                                            self, options, &tracker, Logger());

@@ -277,7 +277,7 @@ TEST_CASE("limits: bytes that are asked for and have not come, and the rate at w
 
 TEST_CASE("limits: each has a name of its own") {
   std::set<std::string> names;
-  const auto last = static_cast<size_t>(SwarmLimit::no_piece_time);
+  const auto last = static_cast<size_t>(SwarmLimit::declined_requests);
   for (size_t i = 0; i <= last; ++i) names.insert(p2p::limit_name(static_cast<SwarmLimit>(i)));
   CHECK(names.size() == last + 1);
 }

@@ -53,6 +53,7 @@ TEST_CASE("frames of the extension") {
   CHECK(hex_of(encode_frame(AnnouncePiece{2, Load{0, 25000000}})) ==
         "00000010100332021002a20607100018c0f0f50b");
   CHECK(hex_of(encode_frame(LoadReport{{4194304, 25000000}})) == "0000000f1064a2060a108080800218c0f0f50b");
+  CHECK(hex_of(encode_frame(CancelPiece{2, Load{4194304, 25000000}})) == "0000001310043a021002a2060a108080800218c0f0f50b");
   CHECK(hex_of(encode_frame(Busy{1s})) == "000000081065a2060320e807");
   const auto busy = decode_message(std::string_view(encode_frame(Busy{250ms})).substr(4));
   REQUIRE(busy);
@@ -70,8 +71,9 @@ TEST_CASE("frames of the extension") {
   REQUIRE(read);
   CHECK(std::get<Handshake>(*read).extension == 1);
   CHECK(std::get<Handshake>(*read).load == Load{});
-  for (const Message& message : {Message(PiecePayload{2, 0, 7, Load{5, 6}}),
-                                 Message(AnnouncePiece{1, Load{5, 6}}), Message(LoadReport{{5, 6}})}) {
+  for (const Message& message :
+       {Message(PiecePayload{2, 0, 7, Load{5, 6}}), Message(AnnouncePiece{1, Load{5, 6}}),
+        Message(LoadReport{{5, 6}}), Message(CancelPiece{1, Load{5, 6}})}) {
     const auto frame = encode_frame(message);
     const auto back = decode_message(std::string_view(frame).substr(4));
     REQUIRE(back);

@@ -12,7 +12,7 @@ constexpr const char* busy_id = "1111111111111111111111111111111111111111";
 constexpr const char* idle_id = "2222222222222222222222222222222222222222";
 constexpr uint64_t piece_length = 5 * MiB;  // seven of them are more than is asked for at first
 constexpr uint32_t pieces = 10;
-constexpr uint64_t rate = 25'000'000;
+constexpr uint64_t rate = 1'000'000'000;  // so that what is asked of one peer is no long queue
 
 p2p::EngineOptions deep() {
   p2p::EngineOptions options;
