@@ -93,6 +93,23 @@ TEST_CASE("null resets what the parent set, block or value; zero means default")
   CHECK(origin("hashring: {max_replica: 0}").options.max_replica == 3);
 }
 
+TEST_CASE("what is on by default can be switched off") {
+  size_t switches = 0;
+  for (const Role role : {Role::origin, Role::tracker, Role::build_index, Role::proxy, Role::agent}) {
+    const Config config = default_config(options_for(role));
+    for (const Component* component : config.components()) {
+      for (const ConfigKey& key : component->table.keys()) {
+        if (key.use != KeyUse::bound || key.default_value != "true") continue;
+        INFO(key.path);
+        CHECK(key.value->read(YAML::Load("false")));
+        CHECK(key.value->text() == "false");
+        ++switches;
+      }
+    }
+  }
+  CHECK(switches > 0);
+}
+
 TEST_CASE("anchors and merge keys; own keys win") {
   const OriginConfig config = origin(
       "verbose: &x {conn_tti: 7s, seeder_tti: 9s}\n"
