@@ -4,8 +4,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <numeric>
 
 #include "krakend/cluster/hosts.h"
 #include "krakend/io/system.h"
@@ -62,7 +64,24 @@ class Headline {
     if (is_slow(number)) at.egress = at.ingress = options_.rate / slowness;
     return at;
   }
-  double bound() const { return static_cast<double>(options_.image) / static_cast<double>(options_.rate); }
+  /// Seconds: every byte leaves the origins once, and arrives at each host that wants it.
+  double bound() const {
+    const auto rate = static_cast<double>(options_.rate);
+    if (options_.blobs == 0) return static_cast<double>(options_.image) / rate;
+    uint64_t most = 0;
+    for (size_t i = 0; i < wanted_.size(); i += options_.layers) {
+      uint64_t bytes = 0;
+      for (unsigned layer = 0; layer < options_.layers; ++layer)
+        bytes += blobs_[wanted_[i + layer]].content->size();
+      most = std::max(most, bytes);
+    }
+    return std::max(static_cast<double>(all_bytes()) / options_.origins, static_cast<double>(most)) / rate;
+  }
+  uint64_t all_bytes() const {
+    uint64_t bytes = 0;
+    for (const SimBlob& blob : blobs_) bytes += blob.content->size();
+    return bytes;
+  }
   /// Of virtual time; slow hosts are waited for.
   Duration limit() const {
     constexpr double spare = 2 * slowness;
@@ -75,9 +94,29 @@ class Headline {
     cluster_.add({std::move(name), std::move(at), {}, std::move(args), std::string(plain) + yaml});
   }
 
+  void make_blobs() {
+    const unsigned count = options_.blobs > 0 ? options_.blobs : options_.layers;
+    const double range = static_cast<double>(options_.largest) / static_cast<double>(options_.smallest);
+    for (unsigned i = 0; i < count; ++i) {
+      uint64_t size = options_.image / options_.layers;
+      if (options_.blobs > 0)
+        size = static_cast<uint64_t>(static_cast<double>(options_.smallest) *
+                                     std::pow(range, cluster_.random().unit()));
+      blobs_.emplace_back(options_.seed * 1000 + i, size);
+    }
+    std::vector<unsigned> order(count);
+    std::iota(order.begin(), order.end(), 0U);
+    for (unsigned host = 0; host < options_.hosts; ++host) {
+      for (unsigned layer = 0; layer < options_.layers; ++layer) {
+        if (options_.blobs > 0)
+          std::swap(order[layer], order[layer + cluster_.random().below(count - layer)]);
+        wanted_.push_back(order[layer]);
+      }
+    }
+  }
+
   void build() {
-    for (unsigned i = 0; i < options_.layers; ++i)
-      blobs_.emplace_back(options_.seed * 1000 + i, options_.image / options_.layers);
+    make_blobs();
     std::vector<std::string> origins;
     std::vector<std::string> trackers;
     for (unsigned i = 0; i < options_.origins; ++i) origins.push_back(host(1, i).ip + ":15002");
@@ -121,9 +160,10 @@ class Headline {
   Task<> pull_image(Node& node, size_t number, Duration delay) {
     auto& client = *clients_[number];
     co_await cluster_.clock().sleep(delay);
-    for (unsigned i = 0; i < options_.layers; ++i)
-      cluster_.tasks().spawn(pull_layer(client, node, blobs_[i], pulls_[number * options_.layers + i]),
-                             "pull");
+    for (unsigned i = 0; i < options_.layers; ++i) {
+      const size_t at = number * options_.layers + i;
+      cluster_.tasks().spawn(pull_layer(client, node, blobs_[wanted_[at]], pulls_[at]), "pull");
+    }
   }
   Task<> pull_layer(http::Client& client, Node& node, const SimBlob& blob, Pull& out) {
     const io::Address registry{node.ip(), registry_port};
@@ -199,6 +239,16 @@ class Headline {
                        at(0.99), at(0.999), values.back());
   }
 
+  double last_end() const {
+    TimePoint first = TimePoint::max();
+    TimePoint last{};
+    for (const Pull& one : pulls_) {
+      first = std::min(first, one.asked);
+      if (one.ended) last = std::max(last, *one.ended);
+    }
+    return to_seconds(last - first);
+  }
+
   void report(double processor) {
     std::vector<double> downloads;
     std::vector<double> slow;
@@ -230,20 +280,21 @@ class Headline {
     uint64_t egress = 0;
     for (unsigned i = 0; i < options_.origins; ++i)
       egress += cluster_.network().counters(cluster_.nodes()[i]->id()).sent - sent_before_[i];
+    const double copies = static_cast<double>(egress) / static_cast<double>(all_bytes());
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    fmt::print("policy {}, {} hosts, {} bytes in {} layers, pieces of {}, seed {}\n",
-               options_.upstream ? "upstream's constants" : "shipped", options_.hosts, options_.image,
-               options_.layers, options_.piece_length, options_.seed);
+    fmt::print("policy {}, {} hosts, {} bytes in {} blobs, {} for each host, pieces of {}, seed {}\n",
+               options_.upstream ? "upstream's constants" : "shipped", options_.hosts, all_bytes(),
+               blobs_.size(), options_.layers, options_.piece_length, options_.seed);
     fmt::print("downloads   {}\n", line(downloads));
     fmt::print("images      {}\n", line(images));
     fmt::print("first byte  {}\n", line(first));
+    fmt::print("the last    {:.2f} s after the first was asked for\n", last_end());
     fmt::print("bound       {:.2f} s\n", bound());
     if (!slow.empty()) fmt::print("slow hosts  {}; bound {:.2f} s\n", line(slow), slowness * bound());
     if (dead > 0) fmt::print("died        {} hosts\n", dead / options_.layers);
-    fmt::print("origins     {:.3f} copies sent by all, {:.3f} per origin\n",
-               static_cast<double>(egress) / static_cast<double>(options_.image),
-               static_cast<double>(egress) / static_cast<double>(options_.image) / options_.origins);
+    fmt::print("origins     {:.3f} copies sent by all, {:.3f} per origin\n", copies,
+               copies / options_.origins);
     fmt::print("simulator   {:.1f} s of processor, {} MiB, {} events\n", processor, usage.ru_maxrss / 1024,
                cluster_.time().events());
     fmt::print("trace       {:016x}\n", cluster_.trace().hash());
@@ -255,6 +306,7 @@ class Headline {
   const HeadlineOptions options_;
   Cluster cluster_;
   std::vector<SimBlob> blobs_;
+  std::vector<unsigned> wanted_;  ///< blobs, by agent and layer
   size_t first_agent_ = 0;
   std::vector<uint64_t> sent_before_;
   std::vector<std::unique_ptr<http::Client>> clients_;

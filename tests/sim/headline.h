@@ -14,12 +14,15 @@ inline NetworkOptions headline_network() {
   return network;
 }
 
-/// Many hosts pull one image at the same moment.
+/// Many hosts pull one image at the same moment, or each of them some of many blobs.
 struct HeadlineOptions {
   uint64_t seed = 1;
   unsigned hosts = 100;
-  uint64_t image = 3'000'000'000;  ///< bytes
-  unsigned layers = 2;
+  uint64_t image = 3'000'000'000;   ///< bytes
+  unsigned layers = 2;              ///< that each host pulls
+  unsigned blobs = 0;               ///< of which each host pulls some; 0: all pull the same image
+  uint64_t smallest = 100'000'000;  ///< of these blobs, bytes; sizes are drawn evenly on a logarithmic scale
+  uint64_t largest = 1'000'000'000;
   uint64_t piece_length = 4 * MiB;
   uint64_t rate = 300'000'000;  ///< of each host in each direction, bytes a second
   unsigned trackers = 5;

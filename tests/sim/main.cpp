@@ -38,7 +38,13 @@ int run(int argc, char** argv) {
   app.add_option("--seed", headline.seed, "everything that is drawn follows from it")->capture_default_str();
   app.add_option("--hosts", headline.hosts, "agents of the headline")->capture_default_str();
   app.add_option("--image", headline.image, "bytes of the image")->capture_default_str();
-  app.add_option("--layers", headline.layers, "blobs of the image")->capture_default_str();
+  app.add_option("--layers", headline.layers, "blobs that each host pulls")->capture_default_str();
+  app.add_option("--blobs", headline.blobs, "of which each host pulls some; 0: the layers of one image")
+      ->capture_default_str();
+  app.add_option("--smallest", headline.smallest, "of these blobs, bytes")->capture_default_str();
+  app.add_option("--largest", headline.largest, "of these blobs, bytes")->capture_default_str();
+  double arrival = 1;
+  app.add_option("--arrival", arrival, "seconds within which the clients come")->capture_default_str();
   app.add_option("--piece-length", headline.piece_length, "bytes")->capture_default_str();
   app.add_option("--rate", headline.rate, "of each host in each direction, bytes a second")
       ->capture_default_str();
@@ -56,6 +62,7 @@ int run(int argc, char** argv) {
   unsigned runs = 1;
   app.add_option("--runs", runs, "of that many seeds, one after the other")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  headline.arrival = std::chrono::duration_cast<krakend::Duration>(std::chrono::duration<double>(arrival));
   if (scenario == "headline") return sim::run_headline(headline) ? 0 : 1;
   if (scenario == "regressions") return run_regressions(headline.log_path);
   const auto names = scenario == "all" ? sim::scenario_names() : std::vector<std::string>{scenario};
