@@ -329,7 +329,10 @@ void Torrent::note_transfer(const PeerId& peer, double seconds) {
 }
 
 double Torrent::transfer_patience() const {
-  return std::max(to_seconds(slow_transfer), slow_transfer_factor * transfer_seconds_);
+  const auto rate = static_cast<double>(context_->backlog.load().rate);
+  const auto sharing = static_cast<double>(context_->turns.running() * info_->piece_length());
+  const double fair = rate > 0 ? sharing / rate : 0;
+  return std::max(to_seconds(slow_transfer), slow_transfer_factor * std::max(transfer_seconds_, fair));
 }
 
 void Torrent::doubt_slow_peers(TimePoint now) {
