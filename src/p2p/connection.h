@@ -101,6 +101,7 @@ class Connection {
   ToldLoad load;                            ///< of the peer
   uint64_t told_queued = 0;                 ///< what the peer was last told of our backlog, bytes
   std::optional<TimePoint> declined_since;  ///< requests of the peer, without one that was answered
+  unsigned declines = 0;                    ///< of ours in a row
   TimePoint not_before{};                   ///< the peer has declined a request: it is not asked earlier
 
  private:

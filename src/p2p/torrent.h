@@ -64,8 +64,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr double longest_queue_seconds = 0.07;
   /// Of one peer: what nobody else has, or all are busy with, must come in the end.
   static constexpr Duration longest_declined = 1s;
-  /// Who has declined is left alone for so long, whatever it says of its load.
+  /// Who has declined is left alone for so long, whatever it says of its load; twice as long each further
+  /// time, so often: thousands that wait for one origin must not keep it busy with saying no.
   static constexpr Duration decline_pause = 20ms;
+  static constexpr unsigned max_doublings = 4;
   /// A newcomer has few requests open: one, two more for each piece it has, and one more for each so long a
   /// time without a piece. A few pieces that arrive soon can be passed on while many that arrive together
   /// cannot.

@@ -62,7 +62,7 @@ Result<void> Torrent::on_cancel(Connection& connection, const CancelPiece& cance
   if (connection.cancel_piece(cancel.index)) return {};
   if (!requests_.erase(connection.id(), cancel.index)) return useless(connection);
   const auto now = context_->clock.now();
-  connection.not_before = now + decline_pause;
+  connection.not_before = now + decline_pause * (1U << std::min(connection.declines++, max_doublings));
   if (cancel.load) connection.load.tell(*cancel.load, now);
   if (!requests_.requested(cancel.index) && !receiving_.test(cancel.index)) picker_.release(cancel.index);
   request_more();
@@ -176,6 +176,7 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
                    payload.offset, index, info_->piece_count());
   }
   connection->snubbed = false;
+  connection->declines = 0;
   if (payload.load) connection->load.tell(*payload.load, context_->clock.now());
   if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, payload);
   auto drained = co_await drain(connection, payload);
