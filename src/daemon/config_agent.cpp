@@ -7,8 +7,8 @@ void describe(ConfigTable& table, AgentConfig& config) {
   table.key("store.cache_dir", config.store.cache_dir, "where complete blobs are kept");
   table.key("store.download_dir", config.store.download_dir, "where blobs that are still arriving are kept");
   add_scheduler(table, options.scheduler);
-  table.bind("serve_unverified_ranges", make_switch_value(options.scheduler.serve_unverified_ranges),
-             "a Range of a blob that is still arriving is served when its pieces' CRC-32 is right");
+  table.key("serve_unverified_ranges", options.scheduler.serve_unverified_ranges,
+            "a Range of a blob that is still arriving is served when its pieces' CRC-32 is right");
   add_network_event(table, options.scheduler.network_event);
   add_peer_identity(table, config.peer_ids);
   add_hosts(table, "tracker.hosts", options.trackers, "trackers to announce to");
@@ -17,8 +17,8 @@ void describe(ConfigTable& table, AgentConfig& config) {
   config.answer_timeout = 10min;
   add_common(table, config);
 
-  table.bind("store.download_cleanup.disabled", make_switch_value(config.eviction.partial_disabled),
-             "partial blobs stay until they are wanted again");
+  table.key("store.download_cleanup.disabled", config.eviction.partial_disabled,
+            "partial blobs stay until they are wanted again");
   table.key("store.download_cleanup.tti", config.eviction.partial_tti,
             "a partial blob that gets no piece for this long goes");
   table.key("store.download_cleanup.ttl", config.eviction.partial_ttl,

@@ -87,8 +87,8 @@ void add_tls(ConfigTable& table, CommonConfig& config) {
   table.key("tls.name", tls.name, "the name that other roles must prove; empty: the host of their address");
   table.bind("tls.cas", make_paths_value(tls.cas),
              "authorities of the other roles' certificates, and of clients' certificates; PEM");
-  table.bind("tls.server.disabled", make_switch_value(tls.server.disabled), "plain HTTP on all ports");
-  table.bind("tls.client.disabled", make_switch_value(tls.client.disabled), "plain HTTP to other roles");
+  table.key("tls.server.disabled", tls.server.disabled, "plain HTTP on all ports");
+  table.key("tls.client.disabled", tls.client.disabled, "plain HTTP to other roles");
   add_tls_side(table, "tls.server", tls.server);
   add_tls_side(table, "tls.client", tls.client);
 }
@@ -167,8 +167,7 @@ void accept_retry(ConfigTable& table, const std::string& at) {
 }
 
 void add_cleanup(ConfigTable& table, const std::string& at, storage::EvictionOptions& eviction) {
-  table.bind(at + ".disabled", make_switch_value(eviction.disabled),
-             "nothing goes for its age; the disk's marks hold");
+  table.key(at + ".disabled", eviction.disabled, "nothing goes for its age; the disk's marks hold");
   table.key(at + ".interval", eviction.interval, "between two looks at all blobs");
   table.key(at + ".tti", eviction.tti, "a blob that nobody has read for this long goes");
   table.key(at + ".ttl", eviction.ttl, "a blob that is older goes; 0: never");
@@ -311,8 +310,8 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key("scheduler.leecher_tti", engine.leecher_tti,
             "an incomplete torrent without progress fails after this");
   table.key("scheduler.conn_tti", engine.conn_tti, "idle connections are closed after this");
-  table.bind("scheduler.extension", make_switch_value(engine.extension),
-             "speak krakend's additions to the peer protocol with peers that do, too");
+  table.key("scheduler.extension", engine.extension,
+            "speak krakend's additions to the peer protocol with peers that do, too");
   table.key("scheduler.conn_ttl", engine.conn_ttl, "connections are closed at this age, and made again");
   table.key("scheduler.preemption_interval", engine.preemption_interval,
             "between two looks at seeder_tti, conn_tti and conn_ttl");
@@ -320,8 +319,8 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
             "none of seeder_tti, leecher_tti, conn_tti and conn_ttl holds");
   table.key("scheduler.no_peer_timeout", engine.no_peer_timeout,
             "a download to which no peer has been connected for this long fails");
-  table.bind("scheduler.super_seeding", make_switch_value(engine.super_seeding),
-             "origins show each peer a few pieces at a time, so that different ones leave them");
+  table.key("scheduler.super_seeding", engine.super_seeding,
+            "origins show each peer a few pieces at a time, so that different ones leave them");
   table.accept("scheduler", {"emit_stats_interval"}, "GET /metrics is always up to date");
   table.accept("scheduler", {"probe_timeout"}, "has no effect in the reference either");
   add_connections(table, engine);

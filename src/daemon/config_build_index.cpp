@@ -9,8 +9,8 @@ void describe(ConfigTable& table, BuildIndexConfig& config) {
   table.bind("tag_types", make_tag_types_value(options.tag_types),
              "how the blobs that a tag needs are found");
   add_hosts(table, "origin.hosts", options.origins, "origins that hold the blobs of the tags");
-  table.bind("response_cache.disabled", make_switch_value(config.response_cache_disabled),
-             "every tag and list is read from the backend");
+  table.key("response_cache.disabled", config.response_cache_disabled,
+            "every tag and list is read from the backend");
   table.key("response_cache.tag_ttl", options.cache.tag_ttl,
             "how long a tag may be answered that another build-index has changed meanwhile");
   table.key("response_cache.list_ttl", options.cache.list_ttl, "the same for lists of all repositories");

@@ -189,11 +189,6 @@ ConfigValuePtr make_value(std::string& target) {
 }
 
 ConfigValuePtr make_value(bool& target) {
-  return std::make_unique<PlainValue<bool>>(target, "boolean", read_boolean,
-                                            [](const bool& value) { return value ? "true" : "false"; });
-}
-
-ConfigValuePtr make_switch_value(bool& target) {
   return std::make_unique<PlainValue<bool>>(
       target, "boolean", read_boolean, [](const bool& value) { return value ? "true" : "false"; }, false);
 }

@@ -104,9 +104,8 @@ class SizeMapValue final : public ConfigValue {
 };
 
 ConfigValuePtr make_value(std::string& target);
+/// "false" is meant, whatever the default.
 ConfigValuePtr make_value(bool& target);
-/// A boolean whose "false" is meant, whatever the default.
-ConfigValuePtr make_switch_value(bool& target);
 ConfigValuePtr make_value(Duration& target);
 ConfigValuePtr make_value(std::vector<std::string>& target);
 ConfigValuePtr make_value(std::map<uint64_t, uint64_t>& target);

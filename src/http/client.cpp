@@ -84,8 +84,10 @@ class HttplibClient final : public Client {
 
   /// Worker thread.
   Result<ClientResponse> perform(ClientCall& call, const ClientRequest& request) {
-    auto connection = pool_.take(request.host, clock_.now());
-    while (connection && !connection->quiet()) connection = pool_.take(request.host, clock_.now());
+    ClientConnectionPtr connection;
+    do {
+      connection = pool_.take(request.host, clock_.now());
+    } while (connection && !connection->quiet());
     const bool pooled = connection != nullptr;
     if (!pooled) connection = std::make_shared<ClientConnection>(request.host, tls_);
     auto response = call.run(connection);

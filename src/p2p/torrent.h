@@ -204,6 +204,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<Result<void>> drain(ConnectionPtr connection, PiecePayload payload);
   void announce(Connection& peer, PieceIndex index);
   void piece_arrived(Connection& connection, PieceIndex index);
+  /// May be asked for again, unless somebody else is asked for it or sends it.
+  void release_unless_asked(PieceIndex index);
   void release_requests(const PeerId& peer);
 
   // torrent_requests.cpp: whom to ask for what
@@ -274,10 +276,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   PiecePicker picker_;
   RequestTable requests_;
-  bool hungry_ = false;   ///< among the context's hungry ones
-  size_t answering_ = 0;  ///< peers that are told that they are let in
-  size_t budgeted_ = 0;   ///< requests that the budget knows of
-  TimePoint first_request_{};
+  bool hungry_ = false;        ///< among the context's hungry ones
+  size_t answering_ = 0;       ///< peers that are told that they are let in
+  size_t budgeted_ = 0;        ///< requests that the budget knows of
+  TimePoint first_request_{};  ///< not yet: none
   TimePoint next_duplicates_{};
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   double transfer_seconds_ = 0;          ///< that sending a piece takes, smoothed; 0: none was sent

@@ -64,7 +64,7 @@ Result<void> Torrent::on_cancel(Connection& connection, const CancelPiece& cance
   const auto now = context_->clock.now();
   connection.not_before = now + decline_pause * (1U << std::min(connection.declines++, max_doublings));
   if (cancel.load) connection.load.tell(*cancel.load, now);
-  if (!requests_.requested(cancel.index) && !receiving_.test(cancel.index)) picker_.release(cancel.index);
+  release_unless_asked(cancel.index);
   request_more();
   return {};
 }
@@ -148,7 +148,7 @@ Result<void> Torrent::on_error(Connection& connection, const PieceError& error) 
     picker_.remove_peer(only);
     connection.have().clear(error.index);
   }
-  if (!requests_.requested(error.index) && !receiving_.test(error.index)) picker_.release(error.index);
+  release_unless_asked(error.index);
   request_more();
   return {};
 }
@@ -183,7 +183,7 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   if (auto* counted = counts(connection->id())) ++counted->duplicate_pieces_received;
   requests_.erase(connection->id(), index);
   // Whoever's bytes were kept instead may have failed meanwhile.
-  if (!have_.test(index) && !receiving_.test(index) && !requests_.requested(index)) picker_.release(index);
+  if (!have_.test(index)) release_unless_asked(index);
   request_more();
   co_return drained;
 }
@@ -305,7 +305,7 @@ Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PiecePayload f
   receiving_.clear(index);
   requests_.erase(connection->id(), index);
   ++retries_;
-  if (!requests_.requested(index)) picker_.release(index);
+  release_unless_asked(index);
   // The connection is about to go, so the piece has to be asked for elsewhere right now.
   connection->close();
   request_more();
@@ -362,6 +362,10 @@ void Torrent::report_load() {
     peer->told_queued = load.queued;
     peer->send(LoadReport{load});
   }
+}
+
+void Torrent::release_unless_asked(PieceIndex index) {
+  if (!requests_.requested(index) && !receiving_.test(index)) picker_.release(index);
 }
 
 /// The peer will not answer: what nobody else is asked for becomes free for the others.

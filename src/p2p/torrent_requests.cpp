@@ -94,7 +94,7 @@ void Torrent::move_request_to(Connection& idle) {
   if (receiving_.test(piece)) return;
   requests_.erase(busy->id(), piece);
   busy->send(CancelPiece{piece});
-  if (!requests_.requested(piece)) picker_.release(piece);
+  release_unless_asked(piece);
   settle_budget();
   request_from(idle);
 }

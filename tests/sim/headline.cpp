@@ -67,7 +67,6 @@ class Headline {
   /// Seconds: every byte leaves the origins once, and arrives at each host that wants it.
   double bound() const {
     const auto rate = static_cast<double>(options_.rate);
-    if (options_.blobs == 0) return static_cast<double>(options_.image) / rate;
     uint64_t most = 0;
     for (size_t i = 0; i < wanted_.size(); i += options_.layers) {
       uint64_t bytes = 0;
