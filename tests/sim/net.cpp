@@ -130,14 +130,12 @@ tl::unexpected<Error> SimStream::shut_error(const char* what) const {
   return fail(Errc::cancelled, "{} {}: connection was shut down", what, peer_.str());
 }
 
-Task<Result<bool>> SimStream::wait_readable() {
-  while (true) {
-    if (end().shut) co_return shut_error("read from");
-    if (end().broken) co_return fail(Errc::network, "read from {}: connection reset by peer", peer_.str());
-    if (in().inbox_bytes > 0) co_return true;
-    if (in().end_arrived) co_return false;
-    co_await in().readable.wait();
-  }
+std::optional<Result<bool>> SimStream::readable() {
+  if (end().shut) return shut_error("read from");
+  if (end().broken) return fail(Errc::network, "read from {}: connection reset by peer", peer_.str());
+  if (in().inbox_bytes > 0) return true;
+  if (in().end_arrived) return false;
+  return std::nullopt;
 }
 
 /// The bytes of one receive_file(). It lives in the task that waits for them.
@@ -187,40 +185,44 @@ Task<Result<void>> SimStream::wait_accepted() {
   }
 }
 
-Task<Result<uint64_t>> SimStream::wait_writable() {
+std::optional<Result<uint64_t>> SimStream::writable() {
   const uint64_t most = network_.send_buffer_of(out());
-  while (true) {
-    if (end().shut) co_return shut_error("write to");
-    if (end().broken) co_return fail(Errc::network, "write to {}: connection reset by peer", peer_.str());
-    if (out().queued < most) co_return most - out().queued;
-    co_await out().writable.wait();
-  }
+  if (end().shut) return shut_error("write to");
+  if (end().broken) return fail(Errc::network, "write to {}: connection reset by peer", peer_.str());
+  if (out().queued < most) return most - out().queued;
+  return std::nullopt;
 }
 
 /// The next bytes of the inbox, one run of at most `max`.
 test::Slice SimStream::take(uint64_t max) {
-  auto& pipe = in();
-  test::Slice& first = pipe.inbox.front();
-  const test::Slice part = first.part(0, std::min(max, first.length));
-  if (part.length == first.length)
-    pipe.inbox.pop_front();
-  else
-    first = first.part(part.length, first.length - part.length);
-  pipe.inbox_bytes -= part.length;
-  received_ += part.length;
-  network_.consumed(pipe, part.length);
+  const test::Slice& first = in().inbox.front();
+  auto part = first.part(0, std::min(max, first.length));
+  drop(part.length);
   return part;
 }
 
+/// From the first run of the inbox.
+void SimStream::drop(uint64_t size) {
+  auto& pipe = in();
+  if (!pipe.inbox.front().skip(size)) pipe.inbox.pop_front();
+  pipe.inbox_bytes -= size;
+  received_ += size;
+  network_.consumed(pipe, size);
+}
+
+/// Most tasks of a swarm wait in here: no frame more than that takes.
 Task<Result<size_t>> SimStream::read_some(std::span<std::byte> out) {
   const auto self = shared_from_this();
-  auto ready = co_await wait_readable();
-  if (!ready) co_return propagate(ready);
+  std::optional<Result<bool>> ready;
+  while (!(ready = readable())) co_await in().readable.wait();
+  if (!*ready) co_return propagate(*ready);
   size_t done = 0;
   while (done < out.size() && in().inbox_bytes > 0) {
-    const auto slice = take(out.size() - done);
-    slice.read(0, out.subspan(done, slice.length));
-    done += slice.length;
+    const test::Slice& first = in().inbox.front();
+    const uint64_t size = std::min<uint64_t>(out.size() - done, first.length);
+    first.read(0, out.subspan(done, size));
+    drop(size);
+    done += size;
   }
   co_return done;
 }
@@ -229,9 +231,10 @@ Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more
   const auto self = shared_from_this();
   if (end().shut) co_return shut_error("write to");
   while (!data.empty()) {
-    auto room = co_await wait_writable();
-    if (!room) co_return propagate(room);
-    const auto part = data.first(std::min<uint64_t>(*room, data.size()));
+    std::optional<Result<uint64_t>> room;
+    while (!(room = writable())) co_await out().writable.wait();
+    if (!*room) co_return propagate(*room);
+    const auto part = data.first(std::min<uint64_t>(**room, data.size()));
     sent_ += part.size();
     network_.queue(out(), {nullptr, std::make_shared<const std::string>(as_text(part)), 0, part.size()});
     data = data.subspan(part.size());
@@ -241,8 +244,9 @@ Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more
 
 Task<Result<uint64_t>> SimStream::receive(io::ByteSink& sink, uint64_t max) {
   const auto self = shared_from_this();
-  auto ready = co_await wait_readable();
-  if (!ready) co_return propagate(ready);
+  std::optional<Result<bool>> ready;
+  while (!(ready = readable())) co_await in().readable.wait();
+  if (!*ready) co_return propagate(*ready);
   uint64_t moved = 0;
   while (moved < max && in().inbox_bytes > 0) {
     const auto slice = take(max - moved);

@@ -104,13 +104,14 @@ uint64_t Network::take_chunk(Pipe& pipe) {
   while (left > 0 && !pipe.queue.empty()) {
     test::Slice& first = pipe.queue.front();
     const uint64_t part = std::min(left, first.length);
-    pipe.wire.push_back(first.part(0, part));
     size += part;
     left -= part;
     if (part == first.length) {
+      pipe.wire.push_back(std::move(first));
       pipe.queue.pop_front();
     } else {
-      first = first.part(part, first.length - part);
+      pipe.wire.push_back(first.part(0, part));
+      (void)first.skip(part);
     }
   }
   pipe.queued -= size;

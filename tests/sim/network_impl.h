@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+
+#include "sim/fifo.h"
 #include "sim/network.h"
 
 namespace krakend::sim {
@@ -21,12 +24,12 @@ struct Network::Pipe {
   const HostId from;
   const HostId to;
 
-  std::deque<test::Slice> queue;  ///< accepted, not sent
+  Fifo<test::Slice> queue;  ///< accepted, not sent
   uint64_t queued = 0;
-  std::deque<test::Slice> wire;  ///< sent, not delivered
-  std::deque<uint64_t> chunks;   ///< sizes of what is on the wire; 0: the end
+  Fifo<test::Slice> wire;  ///< sent, not delivered
+  Fifo<uint64_t> chunks;   ///< sizes of what is on the wire; 0: the end
   size_t across = 0;             ///< of those, in the receiver's line
-  std::deque<test::Slice> inbox;
+  Fifo<test::Slice> inbox;
   uint64_t inbox_bytes = 0;
   uint64_t unread = 0;  ///< sent and not read
 
@@ -104,11 +107,12 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
   }
   /// Until all that is queued has been accepted.
   Task<Result<void>> wait_accepted();
-  /// Until there is something to read, or the end. True: bytes are there.
-  Task<Result<bool>> wait_readable();
-  /// Until something may be written; how much.
-  Task<Result<uint64_t>> wait_writable();
+  /// True: bytes are there; false: the end is; nullopt: neither yet.
+  std::optional<Result<bool>> readable();
+  /// How much may be written; nullopt: nothing yet.
+  std::optional<Result<uint64_t>> writable();
   test::Slice take(uint64_t max);
+  void drop(uint64_t size);
   tl::unexpected<Error> shut_error(const char* what) const;
 
   Network& network_;

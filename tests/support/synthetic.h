@@ -48,6 +48,12 @@ struct Slice {
   uint64_t length = 0;
 
   void read(uint64_t at, std::span<std::byte> out) const;
+  /// Moves the begin; false when nothing is left.
+  bool skip(uint64_t count) {
+    offset += count;
+    length -= count;
+    return length > 0;
+  }
   Slice part(uint64_t at, uint64_t count) const { return {synthetic, text, offset + at, count}; }
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <list>
 #include <memory>
+#include <vector>
 
 #include "krakend/io/clock.h"
 #include "krakend/io/loop.h"
@@ -25,8 +25,8 @@ class Condition {
 
  private:
   struct Waiter;
-  Loop& loop_;
-  std::list<std::shared_ptr<Waiter>> waiters_;
+  [[maybe_unused]] Loop& loop_;  ///< whose thread all this is for
+  std::vector<std::shared_ptr<Waiter>> waiters_;
 };
 
 }  // namespace krakend::io
