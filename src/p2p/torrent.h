@@ -213,7 +213,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Gives the room of a piece that has arrived to the torrents of the process in turn.
   void request_in_turn();
   /// Somebody has a piece that we lack.
-  void request_announced();
+  void request_announced(const Connection& teller);
   ConnectionPtr busiest(double seconds, TimePoint now) const;
   void move_request_to(Connection& idle);
   void become_hungry();

@@ -83,7 +83,7 @@ Result<void> Torrent::on_report(Connection& connection, const LoadReport& report
   const double expected = to_seconds(now - connection.since) * max_reports_a_second;
   if (static_cast<double>(++connection.reports) > max_reports_at_once + expected) return useless(connection);
   connection.load.tell(report.load, now);
-  request_announced();
+  request_announced(connection);
   move_request_to(connection);
   return {};
 }
@@ -131,7 +131,7 @@ Result<void> Torrent::on_announce(Connection& connection, const AnnouncePiece& a
   if (announce.load) connection.load.tell(*announce.load, context_->clock.now());
   connection.last_taken = context_->clock.now();
   if (super_seeding()) show(seeder_->took(connection.id(), announce.index, false));
-  if (!have_.test(announce.index)) request_announced();
+  request_announced(connection);
   move_request_to(connection);
   return {};
 }

@@ -48,10 +48,10 @@ void Torrent::become_hungry() {
   context_->hungry.push_back(weak_from_this());
 }
 
-/// Announcements and reports are most of what a swarm says: where there is no room for a request, that is all
-/// it costs.
-void Torrent::request_announced() {
-  if (complete_ || failure_) return;
+/// Announcements and reports are most of what a swarm says: from who has nothing for us, or where there is no
+/// room for a request, that is all they cost.
+void Torrent::request_announced(const Connection& teller) {
+  if (complete_ || failure_ || !picker_.interested(teller.have())) return;
   settle_budget();
   if (context_->budget.allows(info_->piece_length()))
     request_more();
