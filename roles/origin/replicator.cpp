@@ -54,7 +54,7 @@ Task<> Replicator::duplicate(std::string ns, Digest digest) {
 }
 
 Task<> Replicator::duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay) {
-  api::OriginClient origin(services_.client, host);
+  api::OriginClient origin(services_.client, host, &services_.egress);
   auto sent = co_await origin.duplicate(ns, blob->digest(), blob->file(), blob->size(), delay);
   note(host, blob->digest(), sent);
 }
@@ -77,7 +77,7 @@ Task<> Replicator::transfer(Digest digest) {
 }
 
 Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {
-  api::OriginClient origin(services_.client, host);
+  api::OriginClient origin(services_.client, host, &services_.egress);
   auto sent = co_await origin.transfer(blob->digest(), blob->file(), blob->size());
   note(host, blob->digest(), sent);
 }
@@ -87,7 +87,7 @@ Task<Result<void>> Replicator::give(std::string host, Digest digest) {
   if (!blob) co_return propagate(blob);
   auto good = co_await (*blob)->check();
   if (!good) co_return good;
-  api::OriginClient origin(services_.client, std::move(host));
+  api::OriginClient origin(services_.client, std::move(host), &services_.egress);
   co_return co_await origin.transfer(digest, (*blob)->file(), (*blob)->size());
 }
 

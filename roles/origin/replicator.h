@@ -8,6 +8,7 @@
 #include "krakend/core/log.h"
 #include "krakend/core/metrics.h"
 #include "krakend/http/client.h"
+#include "krakend/io/bandwidth.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
 #include "krakend/storage/blob_store.h"
@@ -27,6 +28,8 @@ class Replicator {
     storage::BlobStore& store;
     const cluster::HashRing& ring;
     const Metrics& metrics;
+    /// What leaves the process; copies come after what peers have asked for.
+    io::Bandwidth& egress;
   };
   /// The i-th receiver of a pushed blob waits i times `write_back_stagger` before it writes it back too.
   Replicator(Services services, std::string self, Duration write_back_stagger, Logger log);

@@ -11,6 +11,7 @@ namespace {
 
 /// One PATCH of an upload carries at most this (contract http-api §4.7).
 constexpr uint64_t upload_chunk = 32 * MiB;
+constexpr uint64_t limited_chunk = 1 * MiB;
 /// Labels in one Origin-Locations header.
 constexpr size_t max_locations = 1000;
 
@@ -37,8 +38,8 @@ struct OriginClient::UploadPaths {
   std::string commit_body;
 };
 
-OriginClient::OriginClient(http::Client& client, std::string host)
-    : client_(client), host_(std::move(host)) {}
+OriginClient::OriginClient(http::Client& client, std::string host, io::Bandwidth* egress)
+    : client_(client), host_(std::move(host)), egress_(egress) {}
 
 Task<Result<std::vector<std::string>>> OriginClient::locations(Digest digest) {
   auto response =
@@ -122,8 +123,11 @@ Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, 
   const std::string id(started->headers.get("Location"));
   if (id.empty()) co_return fail(Errc::protocol, "upload to {}: no Location in the answer", host_);
 
-  for (uint64_t offset = 0; offset < size; offset += upload_chunk) {
-    const uint64_t length = std::min(upload_chunk, size - offset);
+  uint64_t length = 0;
+  for (uint64_t offset = 0; offset < size; offset += length) {
+    const bool limited = egress_ != nullptr && egress_->limited();
+    length = std::min(limited ? limited_chunk : upload_chunk, size - offset);
+    if (limited) co_await egress_->acquire(length, io::Traffic::replication);
     auto request = make_request("PATCH", host_, paths.start + "/" + id, limits::upload_patch);
     if (!request) co_return propagate(request);
     request->headers.add("Content-Range", fmt::format("{}-{}", offset, offset + length));

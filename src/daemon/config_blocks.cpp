@@ -254,7 +254,7 @@ void add_connections(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key(conn + "bandwidth.enable", engine.limit_bandwidth,
             "pieces are sent and received at these rates at most");
   table.key(conn + "bandwidth.egress_bits_per_sec", engine.egress_bits_per_sec,
-            "all pieces together that are sent", "bits a second");
+            "all pieces and copies to other origins together that are sent", "bits a second");
   table.key(conn + "bandwidth.ingress_bits_per_sec", engine.ingress_bits_per_sec,
             "all pieces together that are received", "bits a second");
   table.accept("scheduler.conn", {"receiver_buffer_size"},

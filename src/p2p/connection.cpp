@@ -142,10 +142,10 @@ Task<bool> Connection::write_portion(PiecePayload header, const Payload& payload
   auto written = co_await stream_->write(as_bytes(frame), true);
   if (!written) co_return false;
   const uint64_t begin = info_->piece_offset(header.index) + header.offset;
-  const uint64_t step = payload.egress->limited() ? Bandwidth::quantum : header.length;
+  const uint64_t step = payload.egress->limited() ? io::Bandwidth::quantum : header.length;
   for (uint64_t at = 0; written && at < header.length; at += step) {
     const uint64_t part = std::min(step, header.length - at);
-    co_await payload.egress->acquire(part, Traffic::seeding);
+    co_await payload.egress->acquire(part, io::Traffic::seeding);
     written = co_await stream_->send_file(payload.file, begin + at, part);
   }
   co_return written.has_value();

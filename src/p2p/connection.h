@@ -9,10 +9,10 @@
 #include "krakend/core/metainfo.h"
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
+#include "krakend/io/bandwidth.h"
 #include "krakend/io/condition.h"
 #include "krakend/io/net.h"
 #include "p2p/backlog.h"
-#include "p2p/bandwidth.h"
 #include "p2p/message.h"
 #include "p2p/meter.h"
 #include "p2p/source_chooser.h"
@@ -68,7 +68,7 @@ class Connection {
   struct Payload {
     io::FilePtr file;
     /// Of the engine; they outlive the connection.
-    Bandwidth* egress = nullptr;
+    io::Bandwidth* egress = nullptr;
     UploadTurns* turns = nullptr;
     io::Clock* clock = nullptr;
     /// Asked before each payload; when it says no the connection closes.

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "krakend/io/bandwidth.h"
 #include "krakend/io/task_group.h"
 #include "krakend/p2p/engine.h"
 #include "p2p/backlog.h"
-#include "p2p/bandwidth.h"
 #include "p2p/network_events.h"
 #include "p2p/request_budget.h"
 #include "p2p/seldom.h"
@@ -66,8 +66,8 @@ struct Context {
   RequestBudget budget;
   Tracker* tracker;  ///< null at an origin
   SwarmMetrics metrics;
-  Bandwidth egress;
-  Bandwidth ingress;
+  io::Bandwidth egress;
+  io::Bandwidth ingress;
   Backlog backlog;
   UploadTurns turns;
   bool draining = false;  ///< Engine::drain()

@@ -194,9 +194,9 @@ Task<Result<uint32_t>> Torrent::receive_limited(Connection& connection, uint64_t
   io::Stream& stream = connection.stream();
   if (!context_->ingress.limited()) co_return co_await stream.receive_file(file_, offset, length, tap);
   uint32_t sum = 0;
-  for (uint64_t at = 0; at < length; at += Bandwidth::quantum) {
-    const uint64_t part = std::min(Bandwidth::quantum, length - at);
-    co_await context_->ingress.acquire(part, readers_ > 0 ? Traffic::pull : Traffic::preheat);
+  for (uint64_t at = 0; at < length; at += io::Bandwidth::quantum) {
+    const uint64_t part = std::min(io::Bandwidth::quantum, length - at);
+    co_await context_->ingress.acquire(part, readers_ > 0 ? io::Traffic::pull : io::Traffic::preheat);
     auto received = co_await stream.receive_file(file_, offset + at, part, tap);
     if (!received) co_return received;
     sum = crc32_combine(sum, *received, part);

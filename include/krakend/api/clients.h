@@ -13,6 +13,7 @@
 #include "krakend/core/metainfo.h"
 #include "krakend/core/peer.h"
 #include "krakend/http/client.h"
+#include "krakend/io/bandwidth.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/content.h"
 #include "krakend/io/loop.h"
@@ -32,7 +33,9 @@ inline constexpr std::string_view follow_header = "X-Krakend-Follow";
 /// not_found for 404, pending for 202, already_exists for 409.
 class OriginClient {
  public:
-  OriginClient(http::Client& client, std::string host);
+  /// What is uploaded is held to `egress`, as replication, in chunks of 1 MiB while that has a limit; null:
+  /// it is not.
+  OriginClient(http::Client& client, std::string host, io::Bandwidth* egress = nullptr);
   const std::string& host() const { return host_; }
   Task<Result<std::vector<std::string>>> locations(Digest digest);
   Task<Result<uint64_t>> stat(std::string ns, Digest digest, bool local = false);
@@ -61,6 +64,7 @@ class OriginClient {
 
   http::Client& client_;
   std::string host_;
+  io::Bandwidth* egress_;
 };
 
 /// The origins as a cluster: every call asks any origin for the owners of the digest, then talks to these, by

@@ -14,6 +14,7 @@
 #include "krakend/core/peer.h"
 #include "krakend/core/time.h"
 #include "krakend/core/units.h"
+#include "krakend/io/bandwidth.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/content.h"
 #include "krakend/io/loop.h"
@@ -207,6 +208,8 @@ class Engine {
   void drain();
   /// After drain(): until everything that was asked for is sent, at most for `limit`.
   Task<> drained(Duration limit);
+  /// What leaves this process, for others that send blobs as well. It lives as long as the engine.
+  io::Bandwidth& egress();
   /// Closes everything; readers fail with cancelled. Partial blobs are kept.
   Task<> stop();
 

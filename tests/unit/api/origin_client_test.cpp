@@ -1,6 +1,7 @@
 #include "krakend/api/clients.h"
 #include "support/catch.h"
 #include "support/fake_client.h"
+#include "support/fake_clock.h"
 #include "support/run.h"
 
 using namespace krakend;
@@ -107,6 +108,24 @@ TEST_CASE("duplicate commit and internal transfer differ in paths") {
   CHECK(f.http.calls == std::vector<std::string>{"POST " + host + "/internal" + blob + "/uploads?size=12",
                                                  "PATCH " + host + "/internal" + blob + "/uploads/" + uid,
                                                  "PUT " + host + "/internal" + blob + "/uploads/" + uid});
+}
+
+TEST_CASE("a copy to another origin keeps to the limit of what leaves the process, when there is one") {
+  Fixture f;
+  f.upload_with("", 0);
+  test::FakeClock clock;
+  io::Bandwidth egress(clock);
+  api::OriginClient origin(f.http, host, &egress);
+  REQUIRE(test::run(f.loop, origin.transfer(digest, nullptr, 40 * MiB)));
+  CHECK(f.http.requests.size() == 4);  // no limit: chunks of 32 MiB
+  f.http.requests.clear();
+  egress.set_rate(10 * MiB);
+  const TimePoint began = clock.now();
+  REQUIRE(test::run(f.loop, origin.transfer(digest, nullptr, 40 * MiB)));
+  REQUIRE(f.http.requests.size() == 42);
+  CHECK(std::get<http::FileRange>(f.http.requests[40].body).offset == 39 * MiB);
+  CHECK(to_seconds(clock.now() - began) > 3.8);  // the last chunk is sent when its time begins
+  CHECK(to_seconds(clock.now() - began) < 4.0);
 }
 
 TEST_CASE("locations are a comma list in ring order") {

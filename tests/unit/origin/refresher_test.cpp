@@ -27,10 +27,12 @@ struct Fixture {
   backend::Backends backends;
   Metrics metrics;
   cluster::HashRing ring{{"self:1"}, 3, [](const std::string&) { return true; }};
-  origin::Replicator replicator{{world.loop, *world.clock, *world.random, http, tasks, store, ring, metrics},
-                                "self:1",
-                                30min,
-                                Logger()};
+  io::Bandwidth egress{clock};
+  origin::Replicator replicator{
+      {world.loop, *world.clock, *world.random, http, tasks, store, ring, metrics, egress},
+      "self:1",
+      30min,
+      Logger()};
   origin::BlobRefresher refresher{
       {world.loop, clock, tasks, store, backends, replicator, metrics}, {{0, 5}}, 0, Logger()};
   std::vector<std::string> outcomes;

@@ -1,4 +1,4 @@
-#include "p2p/bandwidth.h"
+#include "krakend/io/bandwidth.h"
 
 #include "krakend/io/system.h"
 #include "krakend/io/task_group.h"
@@ -9,8 +9,8 @@
 namespace krakend::test {
 namespace {
 
-using p2p::Bandwidth;
-using p2p::Traffic;
+using io::Bandwidth;
+using io::Traffic;
 
 TEST_CASE("bandwidth: what is moved takes the time that the rate says, whatever the portions") {
   io::Loop loop;
@@ -81,6 +81,33 @@ TEST_CASE(
   CHECK(preheated > 0);
   CHECK(part_of_rate(pulled + preheated, together) > 0.8);
   run(loop, tasks.stop());
+}
+
+TEST_CASE("bandwidth: what the more urgent leave goes to the others at once") {
+  io::Loop loop;
+  const auto clock = io::make_system_clock(loop);
+  Bandwidth bandwidth(*clock);
+  constexpr uint64_t rate = 20'000'000;
+  bandwidth.set_rate(rate);
+  uint64_t copied = 0;
+  uint64_t seeded = 0;
+  io::TaskGroup tasks(loop);
+  const TimePoint end = clock->now() + 1s;
+  const auto trickle = [&]() -> Task<> {
+    while (clock->now() < end) {
+      co_await bandwidth.acquire(10'000, Traffic::seeding);
+      seeded += 10'000;
+      co_await clock->sleep(10ms);
+    }
+  };
+  tasks.spawn(trickle(), "seeding");
+  tasks.spawn(take_until(*clock, bandwidth, Traffic::replication, end, copied), "replication");
+  const auto all_over = [&]() -> Task<> {
+    while (tasks.size() > 0) co_await clock->sleep(1ms);
+  };
+  run(loop, all_over());
+  CHECK(seeded > 300'000);
+  CHECK(static_cast<double>(copied) > 0.5 * static_cast<double>(rate));  // its share alone would be a tenth
 }
 
 TEST_CASE("bandwidth: who has to wait is counted") {

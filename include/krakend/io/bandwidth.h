@@ -11,29 +11,31 @@
 #include "krakend/io/clock.h"
 #include "krakend/io/task.h"
 
-namespace krakend::p2p {
+namespace krakend::io {
 
-/// Whose bytes they are, the first the most urgent. Copies between origins do not come here: they go over
-/// HTTP.
+/// Whose bytes they are, the first the most urgent.
 enum class Traffic {
-  pull,     ///< a client waits for them
-  seeding,  ///< for other peers
-  preheat,  ///< a blob that nobody reads at the moment
+  pull,         ///< a client waits for them
+  seeding,      ///< for other peers
+  preheat,      ///< a blob that nobody reads at the moment
+  replication,  ///< copies between origins
 };
 
 /// One direction of a host's traffic, held to a rate. Whoever wants to move bytes waits for its turn, first
 /// come first served, and comes again with the next few: so all connections get the same, whatever their
-/// pieces' sizes. While something more urgent moves, the others get no more than their share of the rate.
-/// What was not used is lost, but for `credit`. Loop thread.
+/// pieces' sizes. While something more urgent moves, the others get their share of the rate, and what that
+/// leaves. What was not used is lost, but for `credit`. Loop thread.
 class Bandwidth {
  public:
   /// Bytes that are asked for at a time.
   static constexpr uint64_t quantum = 128 * KiB;
   static constexpr Duration credit = 20ms;
   /// Of the rate, by Traffic, while something more urgent moves.
-  static constexpr std::array<double, 3> shares{1, 0.5, 0.2};
+  static constexpr std::array<double, 4> shares{1, 0.5, 0.2, 0.1};
   /// What has not moved for so long is over.
   static constexpr Duration active_for = 200ms;
+  /// Between two looks at whether the more urgent leave something.
+  static constexpr Duration look_again = 2ms;
 
   /// `waits` counts who has to wait.
   explicit Bandwidth(io::Clock& clock, Counter waits = {}) : clock_(clock), waits_(std::move(waits)) {}
@@ -58,6 +60,7 @@ class Bandwidth {
 
   Duration time_of(uint64_t bytes, double share) const;
   bool is_pressed(size_t index, TimePoint now) const;
+  Task<> wait_for_share(size_t index, uint64_t bytes);
 };
 
-}  // namespace krakend::p2p
+}  // namespace krakend::io
