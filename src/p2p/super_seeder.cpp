@@ -1,6 +1,7 @@
 #include "p2p/super_seeder.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -41,9 +42,10 @@ std::vector<SuperSeeder::Shown> SuperSeeder::remove_peer(const PeerId& id) {
   std::vector<Shown> out;
   const auto found = peers_.find(id);
   if (found == peers_.end()) return out;
-  const Peer& gone = found->second;
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece)
-    copies_[piece] -= gone.counted.test(piece) ? 1 : 0;
+  Peer& gone = found->second;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
+    if (gone.counted.test(piece)) uncount(gone, piece);
+  }
   peers_.erase(found);
   for (auto& [other, peer] : peers_) show_more(other, peer, out);
   return out;
@@ -112,7 +114,8 @@ void SuperSeeder::trim(Peer& peer) {
 }
 
 void SuperSeeder::count(Peer& peer, PieceIndex piece) {
-  if (!peer.slow && peer.counted.set(piece)) ++copies_[piece];
+  if (peer.slow || !peer.counted.set(piece)) return;
+  if (copies_[piece]++ == 0) uncounted_.clear(piece);
 }
 
 void SuperSeeder::count_what_it_has(Peer& peer) {
@@ -123,7 +126,7 @@ void SuperSeeder::count_what_it_has(Peer& peer) {
 
 void SuperSeeder::uncount(Peer& peer, PieceIndex piece) {
   peer.counted.clear(piece);
-  --copies_[piece];
+  if (--copies_[piece] == 0) uncounted_.set(piece);
 }
 
 std::vector<SuperSeeder::Shown> SuperSeeder::help(const PeerId& id) {
@@ -159,11 +162,16 @@ void SuperSeeder::trust(const PeerId& id) {
   count_what_it_has(found->second);
 }
 
-bool SuperSeeder::worth_showing(const Peer& peer, PieceIndex piece) const {
-  return peer.needy || peers_.size() == 1 || copies_[piece] < few_copies;
+/// Once everything has left, the peers have it from each other; only what none has is shown again.
+uint64_t SuperSeeder::worth_showing(const Peer& peer, size_t word) const {
+  const uint64_t hidden = ~peer.shown.words()[word];
+  if (!peer.needy && peers_.size() > 1) return hidden & uncounted_.words()[word];
+  const auto left = static_cast<uint32_t>(copies_.size() - word * 64);
+  return left >= 64 ? hidden : hidden & ((uint64_t{1} << left) - 1);
 }
 
 void SuperSeeder::show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
+  if (peers_.size() == 1) return show_all(id, peer, out);
   while (peer.open < wanted() && show_best(id, peer, out)) {
   }
 }
@@ -173,22 +181,42 @@ uint32_t SuperSeeder::wanted() const {
   return never_given_ == 0 && peers_.size() > 1 ? 1 : at_a_time;
 }
 
+/// Runs for each piece that a peer gets, so it looks at 64 at once: few of them are worth it most of the
+/// time.
 bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
   std::optional<PieceIndex> best;
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
-    if (peer.shown.test(piece) || !worth_showing(peer, piece)) continue;
-    if (!best || rank(piece) < rank(*best)) best = piece;
-    if (rank(*best) == best_rank) break;  // there is no better one
+  for (size_t word = 0; word < peer.shown.words().size(); ++word) {
+    for (uint64_t some = worth_showing(peer, word); some != 0; some &= some - 1) {
+      const auto piece = static_cast<PieceIndex>(word * 64 + static_cast<size_t>(std::countr_zero(some)));
+      if (best && rank(piece) >= rank(*best)) continue;
+      best = piece;
+      if (rank(piece) == best_rank) break;
+    }
+    if (best && rank(*best) == best_rank) break;  // there is no better one
   }
   if (!best) return false;
-  peer.shown.set(*best);
+  show(id, peer, *best, out);
+  return true;
+}
+
+/// To the only one, the best first.
+void SuperSeeder::show_all(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
+  std::vector<PieceIndex> hidden;
+  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
+    if (!peer.shown.test(piece)) hidden.push_back(piece);
+  }
+  std::stable_sort(hidden.begin(), hidden.end(), [this](auto a, auto b) { return rank(a) < rank(b); });
+  for (const PieceIndex piece : hidden) show(id, peer, piece, out);
+}
+
+void SuperSeeder::show(const PeerId& id, Peer& peer, PieceIndex piece, std::vector<Shown>& out) {
+  peer.shown.set(piece);
   ++peer.open;
   if (!peer.slow && peer.open_counted < share(peers_.size())) {
     ++peer.open_counted;
-    count(peer, *best);
+    count(peer, piece);
   }
-  out.push_back({id, *best});
-  return true;
+  out.push_back({id, piece});
 }
 
 }  // namespace krakend::p2p

@@ -19,7 +19,11 @@ namespace krakend::p2p {
 class SuperSeeder {
  public:
   explicit SuperSeeder(uint32_t pieces)
-      : given_(pieces, 0), copies_(pieces, 0), doubtful_(pieces), never_given_(pieces) {}
+      : given_(pieces, 0),
+        copies_(pieces, 0),
+        uncounted_(pieces, true),
+        doubtful_(pieces),
+        never_given_(pieces) {}
 
   struct Shown {
     PeerId peer;
@@ -55,7 +59,8 @@ class SuperSeeder {
 
  private:
   struct Peer;
-  bool worth_showing(const Peer& peer, PieceIndex piece) const;
+  /// Which of 64 pieces may be shown to the peer.
+  uint64_t worth_showing(const Peer& peer, size_t word) const;
   struct Peer {
     bool needy = false;  ///< the others do not give it what it lacks
     bool slow = false;   ///< nothing of it counts
@@ -84,15 +89,16 @@ class SuperSeeder {
   /// There are more peers now: each is supposed to take less.
   void trim(Peer& peer);
   uint32_t wanted() const;
-  /// Once everything has left, the peers have it from each other; only what few have is shown again.
-  static constexpr uint32_t few_copies = 1;
   /// Shows the peer more, up to what it should see; appends that to `out`.
   void show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out);
   bool show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out);
+  void show_all(const PeerId& id, Peer& peer, std::vector<Shown>& out);
+  void show(const PeerId& id, Peer& peer, PieceIndex piece, std::vector<Shown>& out);
 
   std::map<PeerId, Peer> peers_;
   std::vector<uint32_t> given_;   ///< times each piece was sent from here
   std::vector<uint32_t> copies_;  ///< peers for which it is counted
+  Bitfield uncounted_;            ///< for no peer
   Bitfield doubtful_;             ///< somebody was slow to take it
   uint32_t never_given_ = 0;      ///< pieces
 };

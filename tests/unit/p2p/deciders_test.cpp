@@ -538,3 +538,15 @@ TEST_CASE("super-seeding: when the others go, the one that is left sees everythi
   }
   CHECK(first.count() + more.size() == 60);
 }
+
+TEST_CASE("an only peer is shown a huge blob at once, and a second one in a moment") {
+  constexpr uint32_t pieces = 500'000;  // what looks at all of them for each of them takes minutes
+  SuperSeeder seeder(pieces);
+  CHECK(seeder.add_peer(peer(1), Bitfield(pieces)).all());
+  CHECK(seeder.add_peer(peer(2), Bitfield(pieces)).count() == SuperSeeder::shown_at_a_time(2));
+  for (PieceIndex piece = 0; piece < pieces; ++piece) {
+    seeder.begins(peer(1), piece);
+    seeder.took(peer(1), piece, true);
+  }
+  CHECK(seeder.remove_peer(peer(1)).size() > pieces / 2);  // the second one is the only one now
+}
