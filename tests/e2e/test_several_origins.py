@@ -56,3 +56,11 @@ def test_an_owner_that_dies_half_way_is_not_missed(slow_ring):
     pull.join(60)
     assert bodies == [data]
     first.start()
+
+
+def test_the_copy_of_a_pushed_blob_keeps_to_the_limit_of_what_leaves_its_origin(slow_ring):
+    began = time.monotonic()
+    digest, _ = slow_ring.push(SIZE)  # acknowledged when both owners have it
+    took = time.monotonic() - began
+    assert sorted(slow_ring.holders(digest)) == sorted(slow_ring.owners(digest))
+    assert took > 0.8 * SIZE * 8 / EGRESS, took
