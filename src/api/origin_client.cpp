@@ -11,6 +11,7 @@ namespace {
 
 /// One PATCH of an upload carries at most this (contract http-api §4.7).
 constexpr uint64_t upload_chunk = 32 * MiB;
+/// While what leaves is limited: it would leave in bursts otherwise.
 constexpr uint64_t limited_chunk = 1 * MiB;
 /// Labels in one Origin-Locations header.
 constexpr size_t max_locations = 1000;

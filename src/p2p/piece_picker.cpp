@@ -1,7 +1,6 @@
 #include "p2p/piece_picker.h"
 
 #include <algorithm>
-#include <bit>
 #include <iterator>
 
 namespace krakend::p2p {
@@ -13,17 +12,6 @@ uint64_t mix(uint64_t value) {
   value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9;
   value = (value ^ value >> 27) * 0x94D049BB133111EB;
   return value ^ value >> 31;
-}
-
-template <class Fn>
-void for_each_bit(uint64_t word, uint32_t base, Fn fn) {
-  for (; word != 0; word &= word - 1) fn(base + static_cast<uint32_t>(std::countr_zero(word)));
-}
-
-template <class Fn>
-void for_each_piece(const Bitfield& pieces, Fn fn) {
-  const auto words = pieces.words();
-  for (size_t i = 0; i < words.size(); ++i) for_each_bit(words[i], static_cast<uint32_t>(i * 64), fn);
 }
 
 }  // namespace
@@ -63,11 +51,11 @@ void PiecePicker::count(PieceIndex index, uint32_t peers) {
 }
 
 void PiecePicker::add_peer(const Bitfield& pieces) {
-  for_each_piece(pieces, [this](PieceIndex index) { count(index, availability_[index] + 1); });
+  pieces.for_each([this](PieceIndex index) { count(index, availability_[index] + 1); });
 }
 
 void PiecePicker::remove_peer(const Bitfield& pieces) {
-  for_each_piece(pieces, [this](PieceIndex index) { count(index, availability_[index] - 1); });
+  pieces.for_each([this](PieceIndex index) { count(index, availability_[index] - 1); });
 }
 
 void PiecePicker::mark_requested(PieceIndex index) {
@@ -164,7 +152,7 @@ std::optional<PieceIndex> PiecePicker::any(const Bitfield& peer, uint64_t draw) 
   std::optional<PieceIndex> chosen;
   uint64_t seen = 0;
   for (size_t word = 0; word < have_.words().size(); ++word) {
-    for_each_bit(candidates(peer, word), static_cast<uint32_t>(word * 64), [&](PieceIndex index) {
+    Bitfield::for_each_in(candidates(peer, word), static_cast<uint32_t>(word * 64), [&](PieceIndex index) {
       ++seen;
       // Reservoir of one: every candidate ends up chosen with the same probability.
       if (mix(draw + seen) % seen == 0) chosen = index;

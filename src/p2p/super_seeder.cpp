@@ -1,7 +1,6 @@
 #include "p2p/super_seeder.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -43,9 +42,7 @@ std::vector<SuperSeeder::Shown> SuperSeeder::remove_peer(const PeerId& id) {
   const auto found = peers_.find(id);
   if (found == peers_.end()) return out;
   Peer& gone = found->second;
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
-    if (gone.counted.test(piece)) uncount(gone, piece);
-  }
+  gone.counted.for_each([&](PieceIndex piece) { uncount(gone, piece); });
   peers_.erase(found);
   for (auto& [other, peer] : peers_) show_more(other, peer, out);
   return out;
@@ -119,9 +116,7 @@ void SuperSeeder::count(Peer& peer, PieceIndex piece) {
 }
 
 void SuperSeeder::count_what_it_has(Peer& peer) {
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
-    if (peer.have.test(piece)) count(peer, piece);
-  }
+  peer.have.for_each([&](PieceIndex piece) { count(peer, piece); });
 }
 
 void SuperSeeder::uncount(Peer& peer, PieceIndex piece) {
@@ -145,11 +140,10 @@ std::vector<SuperSeeder::Shown> SuperSeeder::doubt(const PeerId& id) {
   Peer& slow = found->second;
   slow.slow = true;
   slow.open_counted = 0;
-  for (PieceIndex piece = 0; piece < copies_.size(); ++piece) {
-    if (!slow.counted.test(piece)) continue;
+  slow.counted.for_each([&](PieceIndex piece) {
     uncount(slow, piece);
     doubtful_.set(piece);
-  }
+  });
   for (auto& [other, peer] : peers_) {
     if (other != id) show_more(other, peer, out);
   }
@@ -165,7 +159,7 @@ void SuperSeeder::trust(const PeerId& id) {
 /// Once everything has left, the peers have it from each other; only what none has is shown again.
 uint64_t SuperSeeder::worth_showing(const Peer& peer, size_t word) const {
   const uint64_t hidden = ~peer.shown.words()[word];
-  if (!peer.needy && peers_.size() > 1) return hidden & uncounted_.words()[word];
+  if (!peer.needy) return hidden & uncounted_.words()[word];
   const auto left = static_cast<uint32_t>(copies_.size() - word * 64);
   return left >= 64 ? hidden : hidden & ((uint64_t{1} << left) - 1);
 }
@@ -177,8 +171,7 @@ void SuperSeeder::show_more(const PeerId& id, Peer& peer, std::vector<Shown>& ou
 }
 
 uint32_t SuperSeeder::wanted() const {
-  const uint32_t at_a_time = shown_at_a_time(peers_.size());
-  return never_given_ == 0 && peers_.size() > 1 ? 1 : at_a_time;
+  return never_given_ == 0 ? 1 : shown_at_a_time(peers_.size());
 }
 
 /// Runs for each piece that a peer gets, so it looks at 64 at once: few of them are worth it most of the
@@ -186,12 +179,9 @@ uint32_t SuperSeeder::wanted() const {
 bool SuperSeeder::show_best(const PeerId& id, Peer& peer, std::vector<Shown>& out) {
   std::optional<PieceIndex> best;
   for (size_t word = 0; word < peer.shown.words().size(); ++word) {
-    for (uint64_t some = worth_showing(peer, word); some != 0; some &= some - 1) {
-      const auto piece = static_cast<PieceIndex>(word * 64 + static_cast<size_t>(std::countr_zero(some)));
-      if (best && rank(piece) >= rank(*best)) continue;
-      best = piece;
-      if (rank(piece) == best_rank) break;
-    }
+    Bitfield::for_each_in(worth_showing(peer, word), static_cast<uint32_t>(word * 64), [&](PieceIndex piece) {
+      if (!best || rank(piece) < rank(*best)) best = piece;
+    });
     if (best && rank(*best) == best_rank) break;  // there is no better one
   }
   if (!best) return false;

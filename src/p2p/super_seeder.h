@@ -59,7 +59,7 @@ class SuperSeeder {
 
  private:
   struct Peer;
-  /// Which of 64 pieces may be shown to the peer.
+  /// Which of 64 pieces may be shown to the peer, which is not the only one.
   uint64_t worth_showing(const Peer& peer, size_t word) const;
   struct Peer {
     bool needy = false;  ///< the others do not give it what it lacks
@@ -88,6 +88,7 @@ class SuperSeeder {
   Rank rank(PieceIndex piece) const { return {given_[piece] > 0, copies_[piece], doubtful_.test(piece)}; }
   /// There are more peers now: each is supposed to take less.
   void trim(Peer& peer);
+  /// Pieces that a peer, which is not the only one, should see and not have yet.
   uint32_t wanted() const;
   /// Shows the peer more, up to what it should see; appends that to `out`.
   void show_more(const PeerId& id, Peer& peer, std::vector<Shown>& out);

@@ -6,8 +6,8 @@
 
 namespace krakend::sim {
 
-/// A queue in one piece of memory. A simulation has hundreds of thousands of them, most with an entry or none,
-/// and each visit finds them cold: std::deque takes 600 bytes and three places for that.
+/// A queue in one piece of memory. A simulation has hundreds of thousands of them, most with an entry or
+/// none, and each visit finds them cold: std::deque takes 600 bytes and three places for that.
 template <class T>
 class Fifo {
  public:

@@ -130,11 +130,10 @@ tl::unexpected<Error> SimStream::shut_error(const char* what) const {
   return fail(Errc::cancelled, "{} {}: connection was shut down", what, peer_.str());
 }
 
-std::optional<Result<bool>> SimStream::readable() {
+std::optional<Result<void>> SimStream::readable() {
   if (end().shut) return shut_error("read from");
   if (end().broken) return fail(Errc::network, "read from {}: connection reset by peer", peer_.str());
-  if (in().inbox_bytes > 0) return true;
-  if (in().end_arrived) return false;
+  if (in().inbox_bytes > 0 || in().end_arrived) return Result<void>{};
   return std::nullopt;
 }
 
@@ -213,7 +212,7 @@ void SimStream::drop(uint64_t size) {
 /// Most tasks of a swarm wait in here: no frame more than that takes.
 Task<Result<size_t>> SimStream::read_some(std::span<std::byte> out) {
   const auto self = shared_from_this();
-  std::optional<Result<bool>> ready;
+  std::optional<Result<void>> ready;
   while (!(ready = readable())) co_await in().readable.wait();
   if (!*ready) co_return propagate(*ready);
   size_t done = 0;
@@ -244,7 +243,7 @@ Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more
 
 Task<Result<uint64_t>> SimStream::receive(io::ByteSink& sink, uint64_t max) {
   const auto self = shared_from_this();
-  std::optional<Result<bool>> ready;
+  std::optional<Result<void>> ready;
   while (!(ready = readable())) co_await in().readable.wait();
   if (!*ready) co_return propagate(*ready);
   uint64_t moved = 0;

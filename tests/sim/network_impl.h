@@ -28,7 +28,7 @@ struct Network::Pipe {
   uint64_t queued = 0;
   Fifo<test::Slice> wire;  ///< sent, not delivered
   Fifo<uint64_t> chunks;   ///< sizes of what is on the wire; 0: the end
-  size_t across = 0;             ///< of those, in the receiver's line
+  size_t across = 0;       ///< of those, in the receiver's line
   Fifo<test::Slice> inbox;
   uint64_t inbox_bytes = 0;
   uint64_t unread = 0;  ///< sent and not read
@@ -107,8 +107,8 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
   }
   /// Until all that is queued has been accepted.
   Task<Result<void>> wait_accepted();
-  /// True: bytes are there; false: the end is; nullopt: neither yet.
-  std::optional<Result<bool>> readable();
+  /// Bytes are there, or the end is; nullopt: neither yet.
+  std::optional<Result<void>> readable();
   /// How much may be written; nullopt: nothing yet.
   std::optional<Result<uint64_t>> writable();
   test::Slice take(uint64_t max);

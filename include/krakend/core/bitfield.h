@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,8 +17,8 @@ class Bitfield {
  public:
   Bitfield() = default;
   explicit Bitfield(uint32_t size, bool value = false);
-  /// Error protocol: too short, a bit count other than `expected_size`, or stray bits behind the last one: each
-  /// would poison a peer that believes it.
+  /// Error protocol: too short, a bit count other than `expected_size`, or stray bits behind the last one:
+  /// each would poison a peer that believes it.
   static Result<Bitfield> decode(std::string_view bytes, uint32_t expected_size);
   /// Like decode, for a torrent whose piece count is not known yet; the size is bounded by the bytes present.
   static Result<Bitfield> decode(std::string_view bytes);
@@ -35,6 +36,17 @@ class Bitfield {
   std::span<const uint64_t> words() const { return words_; }
 
   bool operator==(const Bitfield&) const = default;
+
+  /// Calls `fn` with each bit that is set in one of the words(), of which `base` is the first bit's index.
+  template <class Fn>
+  static void for_each_in(uint64_t word, uint32_t base, Fn fn) {
+    for (; word != 0; word &= word - 1) fn(base + static_cast<uint32_t>(std::countr_zero(word)));
+  }
+  /// Calls `fn` with each bit that is set; it may change those bits.
+  template <class Fn>
+  void for_each(Fn fn) const {
+    for (size_t i = 0; i < words_.size(); ++i) for_each_in(words_[i], static_cast<uint32_t>(i * 64), fn);
+  }
 
  private:
   uint32_t size_ = 0;

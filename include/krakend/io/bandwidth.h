@@ -38,7 +38,7 @@ class Bandwidth {
   static constexpr Duration look_again = 2ms;
 
   /// `waits` counts who has to wait.
-  explicit Bandwidth(io::Clock& clock, Counter waits = {}) : clock_(clock), waits_(std::move(waits)) {}
+  explicit Bandwidth(Clock& clock, Counter waits = {}) : clock_(clock), waits_(std::move(waits)) {}
   /// Bytes a second; 0: no limit.
   void set_rate(uint64_t rate) { rate_ = rate; }
   bool limited() const { return rate_ != 0; }
@@ -47,7 +47,7 @@ class Bandwidth {
   Task<> acquire(uint64_t bytes, Traffic traffic);
 
  private:
-  io::Clock& clock_;
+  Clock& clock_;
   Counter waits_;
   uint64_t rate_ = 0;
   /// Until when everything that was promised has been moved.

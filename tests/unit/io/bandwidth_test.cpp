@@ -47,6 +47,10 @@ Task<> take_until(io::Clock& clock, Bandwidth& bandwidth, Traffic traffic, TimeP
   }
 }
 
+Task<> all_over(io::Clock& clock, const io::TaskGroup& tasks) {
+  while (tasks.size() > 0) co_await clock.sleep(1ms);
+}
+
 TEST_CASE(
     "bandwidth: what nobody waits for gets its share while a client waits, and all of it before and after") {
   io::Loop loop;
@@ -65,10 +69,7 @@ TEST_CASE(
     // Two that pull, so that one of them is always waiting.
     for (int i = 0; pulling && i < 2; ++i)
       tasks.spawn(take_until(*clock, bandwidth, Traffic::pull, end, pulled), "pull");
-    const auto all_over = [&]() -> Task<> {
-      while (tasks.size() > 0) co_await clock->sleep(1ms);
-    };
-    run(loop, all_over());
+    run(loop, all_over(*clock, tasks));
     return time;
   };
   const auto part_of_rate = [](uint64_t bytes, Duration time) {
@@ -102,10 +103,7 @@ TEST_CASE("bandwidth: what the more urgent leave goes to the others at once") {
   };
   tasks.spawn(trickle(), "seeding");
   tasks.spawn(take_until(*clock, bandwidth, Traffic::replication, end, copied), "replication");
-  const auto all_over = [&]() -> Task<> {
-    while (tasks.size() > 0) co_await clock->sleep(1ms);
-  };
-  run(loop, all_over());
+  run(loop, all_over(*clock, tasks));
   CHECK(seeded > 300'000);
   CHECK(static_cast<double>(copied) > 0.5 * static_cast<double>(rate));  // its share alone would be a tenth
 }
