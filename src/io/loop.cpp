@@ -8,7 +8,6 @@
 #include <asio/use_awaitable.hpp>
 #include <atomic>
 #include <thread>
-#include <utility>
 
 #include "krakend/core/trace.h"
 #include "krakend/io/workers.h"
@@ -17,8 +16,8 @@ namespace krakend::io {
 
 namespace {
 
-/// Handlers after which poll() begins no other round: tasks that are always ready must not keep the caller
-/// from looking around.
+/// Handlers that one poll() runs at most: tasks that are always ready must not keep the caller from looking
+/// around.
 constexpr size_t poll_batch = 256;
 
 }  // namespace
@@ -28,21 +27,11 @@ struct Loop::Impl {
       : work(asio::make_work_guard(context)), stand_in(std::move(options.pool)) {
     if (options.pool_threads > 0 && !stand_in) pool = std::make_unique<Workers>(options.pool_threads);
   }
-  /// Lets context.poll() return when all that is ready now has run. One call for many handlers, because asio
-  /// keeps memory for reuse within a call only.
-  void end_round() {
-    if (std::exchange(round_ends, true)) return;
-    asio::post(context, [this] {
-      round_ends = false;
-      context.stop();
-    });
-  }
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work;
   std::atomic<std::thread::id> thread;
   const decltype(LoopOptions::pool) stand_in;
   std::function<void(const std::string&)> told_of_failures;
-  bool round_ends = false;        ///< the handler that ends it is queued
   std::unique_ptr<Workers> pool;  // last: its jobs post to the context
 };
 
@@ -57,15 +46,9 @@ void Loop::run() {
 
 size_t Loop::poll() {
   impl_->thread = std::this_thread::get_id();
+  impl_->context.restart();
   size_t done = 0;
-  for (size_t ran = 1; ran > 0 && done < poll_batch; done += ran) {
-    impl_->end_round();
-    impl_->context.restart();
-    ran = impl_->context.poll() - (impl_->round_ends ? 0 : 1);
-    if (ran > 0) continue;
-    impl_->context.restart();
-    ran = impl_->context.poll_one();  // descriptors may not have had their turn
-  }
+  while (done < poll_batch && impl_->context.poll_one() > 0) ++done;
   return done;
 }
 
