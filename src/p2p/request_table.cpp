@@ -24,7 +24,7 @@ bool RequestTable::erase(const PeerId& peer, PieceIndex piece) {
   if (erased == 0) return false;
   size_ -= erased;
   if (requests.empty()) by_piece_.erase(found);
-  auto& pieces = by_peer_.at(peer);
+  auto& pieces = by_peer_.find(peer)->second;
   std::erase(pieces, piece);
   if (pieces.empty()) by_peer_.erase(peer);
   return true;
@@ -66,7 +66,7 @@ std::optional<TimePoint> RequestTable::oldest(const PeerId& peer) const {
   if (found == by_peer_.end()) return std::nullopt;
   std::optional<TimePoint> oldest;
   for (const auto piece : found->second) {
-    for (const auto& request : by_piece_.at(piece)) {
+    for (const auto& request : by_piece_.find(piece)->second) {
       if (request.peer == peer && (!oldest || request.sent < *oldest)) oldest = request.sent;
     }
   }

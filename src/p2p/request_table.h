@@ -2,10 +2,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "krakend/core/bitfield.h"
+#include "krakend/core/flat_map.h"
 #include "krakend/core/ids.h"
 #include "krakend/core/metainfo.h"
 #include "krakend/core/time.h"
@@ -44,8 +44,8 @@ class RequestTable {
     PeerId peer;
     TimePoint sent;
   };
-  std::unordered_map<PieceIndex, std::vector<Request>> by_piece_;
-  std::unordered_map<PeerId, std::vector<PieceIndex>> by_peer_;
+  FlatMap<PieceIndex, std::vector<Request>> by_piece_;
+  FlatMap<PeerId, std::vector<PieceIndex>> by_peer_;
   size_t size_ = 0;
 };
 

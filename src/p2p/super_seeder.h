@@ -2,10 +2,10 @@
 
 #include <compare>
 #include <cstdint>
-#include <map>
 #include <vector>
 
 #include "krakend/core/bitfield.h"
+#include "krakend/core/flat_map.h"
 #include "krakend/core/ids.h"
 #include "krakend/core/metainfo.h"
 
@@ -96,7 +96,7 @@ class SuperSeeder {
   void show_all(const PeerId& id, Peer& peer, std::vector<Shown>& out);
   void show(const PeerId& id, Peer& peer, PieceIndex piece, std::vector<Shown>& out);
 
-  std::map<PeerId, Peer> peers_;
+  FlatMap<PeerId, Peer> peers_;
   std::vector<uint32_t> given_;   ///< times each piece was sent from here
   std::vector<uint32_t> copies_;  ///< peers for which it is counted
   Bitfield uncounted_;            ///< for no peer

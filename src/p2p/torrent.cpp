@@ -258,7 +258,7 @@ Task<> Torrent::finish() {
   context_->events.write("torrent_complete", info_->info_hash());
   context_->torrent_log.download_success(ns_, *info_, to_seconds(finished_ - started_));
   context_->torrent_log.seeder_summaries(*info_, counts_);
-  for (const auto& [id, connection] : std::map(peers_)) {
+  for (const auto& [id, connection] : FlatMap(peers_)) {
     if (connection->have().all())
       connection->close();
     else

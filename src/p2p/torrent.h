@@ -9,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "krakend/core/flat_map.h"
 #include "krakend/io/condition.h"
 #include "p2p/connection.h"
 #include "p2p/context.h"
@@ -284,7 +285,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   std::unique_ptr<SuperSeeder> seeder_;  ///< of an origin's complete blob
   double transfer_seconds_ = 0;          ///< that sending a piece takes, smoothed; 0: none was sent
   PeerBackoff backoff_;
-  std::map<PeerId, ConnectionPtr> peers_;
+  FlatMap<PeerId, ConnectionPtr> peers_;
   std::unordered_set<PeerId> dialing_;
   std::unordered_map<PeerId, bool> known_origins_;
   std::vector<PeerInfo> origins_;  ///< that the last announce named

@@ -266,7 +266,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   if (super_seeding()) co_return;
   // Pieces that arrived while the reply was on its way.
   for (PieceIndex index = 0; index < have_.size(); ++index) {
-    if (have_.test(index) && !had.test(index)) announce(*peers_.at(id), index);
+    if (have_.test(index) && !had.test(index)) announce(*peers_.find(id)->second, index);
   }
 }
 
@@ -381,7 +381,7 @@ Task<> Torrent::watch_loop(std::shared_ptr<Torrent> self) {
     co_await self->context_->clock.sleep(watch_interval);
     const auto now = self->context_->clock.now();
     if (round % watches_per_check == 0) {
-      for (const auto& [id, connection] : std::map(self->peers_)) self->check_stalled(connection, now);
+      for (const auto& [id, connection] : FlatMap(self->peers_)) self->check_stalled(connection, now);
     }
     self->request_more();
     self->seek_origins(now);
