@@ -33,8 +33,7 @@ Timeline::Id Timeline::at(TimePoint when, std::function<void()> fn) {
   }
   slots_[slot].fn = std::move(fn);
   const Id id{slot, slots_[slot].generation};
-  heap_.push_back({std::max(when, now_), made_++, id});
-  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  queue_.push({std::max(when, now_), made_++, id});
   return id;
 }
 
@@ -73,16 +72,11 @@ void Timeline::drain() {
 
 bool Timeline::step() {
   drain();
-  while (!heap_.empty() && !pending(heap_.front().id)) {
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    heap_.pop_back();
-  }
-  if (heap_.empty()) return false;
-  now_ = heap_.front().at;
-  while (!heap_.empty() && heap_.front().at <= now_) {
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    const Id id = heap_.back().id;
-    heap_.pop_back();
+  while (!queue_.empty() && !pending(queue_.front().id)) (void)queue_.pop();
+  if (queue_.empty()) return false;
+  now_ = queue_.front().at;
+  while (!queue_.empty() && queue_.front().at <= now_) {
+    const Id id = queue_.pop().id;
     if (!pending(id)) continue;
     const auto fn = take(id);
     ++events_;

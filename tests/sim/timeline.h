@@ -8,6 +8,7 @@
 #include "krakend/core/time.h"
 #include "krakend/io/clock.h"
 #include "krakend/io/loop.h"
+#include "sim/event_queue.h"
 
 namespace krakend::sim {
 
@@ -71,7 +72,7 @@ class Timeline {
   bool pending(Id id) const { return slots_[id.slot].generation == id.generation; }
   std::function<void()> take(Id id);
 
-  std::vector<Entry> heap_;
+  EventQueue<Entry> queue_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
   TimePoint now_ = start;
