@@ -9,7 +9,7 @@ namespace {
 constexpr const char* note_tag = "known";
 
 std::string note_repository(const std::string& name) {
-  return std::string(internal_tag_prefix) + "repositories/" + name;
+  return fmt::format("{}repositories/{}", internal_tag_prefix, name);
 }
 
 }  // namespace
