@@ -97,7 +97,7 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
 /// Who has nothing yet comes before all others: its link out lies idle until it has something to pass on.
 /// What was sent counts as something, so a peer has this only once a connection.
 TimePoint Connection::place_in_line() const {
-  return peer_.have.none() ? TimePoint{} : pieces_.front().at;
+  return peer_.have.none() ? UploadTurns::newcomer : pieces_.front().at;
 }
 
 Task<std::optional<UploadTurns::Turn>> Connection::wait_for_turn(UploadTurns& turns, io::Clock& clock) {

@@ -1,7 +1,5 @@
 #include "p2p/upload_turns.h"
 
-#include <iterator>
-
 namespace krakend::p2p {
 
 UploadTurns::Place::Place(UploadTurns& turns, TimePoint asked, io::Condition& wake)
@@ -14,20 +12,20 @@ UploadTurns::Place::~Place() {
 
 std::optional<UploadTurns::Turn> UploadTurns::Place::take() {
   if (!turns_.room() || at_ != turns_.waiting_.begin()) return std::nullopt;
-  const TimePoint now = turns_.clock_.now();
-  turns_.running_.insert(now);
-  return std::optional<Turn>(std::in_place, turns_, now);
+  const size_t counts = at_->first == newcomer ? newcomer_counts : 1;
+  return std::optional<Turn>(std::in_place, turns_, turns_.running_.emplace(turns_.clock_.now(), counts));
 }
 
 bool UploadTurns::room() const {
   const TimePoint now = clock_.now();
-  const auto young = running_.upper_bound(now - long_transfer);
-  const auto busy = static_cast<size_t>(std::distance(young, running_.end()));
+  size_t busy = 0;
+  for (auto young = running_.upper_bound(now - long_transfer); young != running_.end(); ++young)
+    busy += young->second;
   return busy < at_a_time || (busy < at_most && backlog_.has_spare(now));
 }
 
-void UploadTurns::end(TimePoint began) {
-  running_.erase(running_.find(began));
+void UploadTurns::end(Running::iterator transfer) {
+  running_.erase(transfer);
   call_next();
 }
 

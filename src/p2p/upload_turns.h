@@ -2,7 +2,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "krakend/core/metrics.h"
@@ -18,9 +17,16 @@ namespace krakend::p2p {
 /// slower than the link, because others send to them as well, more are served, so that none of it lies idle.
 /// Loop thread.
 class UploadTurns {
+  using Running = std::multimap<TimePoint, size_t>;
+
  public:
   static constexpr size_t at_a_time = 5;
   static constexpr size_t at_most = 16;
+  /// In place of a time, for a piece of a receiver that has nothing yet: it goes before all others, and
+  /// counts as so many of them. Its link out lies idle until the piece is whole. More would leave our link
+  /// idle as often as its own link in is the slower one.
+  static constexpr TimePoint newcomer{};
+  static constexpr size_t newcomer_counts = 3;
   /// A transfer that is older does not count.
   static constexpr Duration long_transfer = 1s;
   /// Who waits in line looks again after this: nothing tells that a link is not used well.
@@ -37,22 +43,22 @@ class UploadTurns {
   /// A transfer that is going on, until it is destroyed.
   class Turn {
    public:
-    Turn(UploadTurns& turns, TimePoint began) : turns_(&turns), began_(began) {}
-    Turn(Turn&& other) noexcept : turns_(other.turns_), began_(other.began_) { other.turns_ = nullptr; }
+    Turn(UploadTurns& turns, Running::iterator at) : turns_(&turns), at_(at) {}
+    Turn(Turn&& other) noexcept : turns_(other.turns_), at_(other.at_) { other.turns_ = nullptr; }
     Turn& operator=(Turn&&) = delete;
     ~Turn() {
-      if (turns_ != nullptr) turns_->end(began_);
+      if (turns_ != nullptr) turns_->end(at_);
     }
 
    private:
     UploadTurns* turns_;
-    TimePoint began_;
+    Running::iterator at_;
   };
 
   /// A place in the line, until it is destroyed. Whoever waits in it is free to do other things meanwhile.
   class Place {
    public:
-    /// `asked`: when the request came. `wake` is notified when a turn may be had.
+    /// `asked`: when the request came, or `newcomer`. `wake` is notified when a turn may be had.
     Place(UploadTurns& turns, TimePoint asked, io::Condition& wake);
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
@@ -67,14 +73,14 @@ class UploadTurns {
 
  private:
   bool room() const;
-  void end(TimePoint began);
+  void end(Running::iterator transfer);
   void call_next();
 
   io::Clock& clock_;
   const Backlog& backlog_;
   Counter waits_;
   std::multimap<TimePoint, io::Condition*> waiting_;  ///< by when they were asked for
-  std::multiset<TimePoint> running_;                  ///< by when they began
+  Running running_;                                   ///< by when they began; as how many each counts
 };
 
 }  // namespace krakend::p2p

@@ -86,6 +86,26 @@ TEST_CASE("upload turns: more at a time while the receivers leave much of the li
   CHECK(more.size() == UploadTurns::at_most - UploadTurns::at_a_time);
 }
 
+TEST_CASE("upload turns: a piece of a newcomer goes before all others and has more of the link") {
+  Line line;
+  line.others.clear();
+  UploadTurns::Place usual(line.turns, line.start, line.wake);
+  auto first = std::make_optional<UploadTurns::Place>(line.turns, UploadTurns::newcomer, line.wake);
+  CHECK_FALSE(usual.take());
+  auto to_newcomer = first->take();
+  REQUIRE(to_newcomer);
+  first.reset();
+  const auto one = usual.take();
+  const auto two = usual.take();
+  REQUIRE((one && two));
+  CHECK_FALSE(usual.take());
+  CHECK(line.turns.running() == 3);
+  to_newcomer.reset();
+  std::vector<UploadTurns::Turn> others;
+  while (auto turn = usual.take()) others.push_back(std::move(*turn));
+  CHECK(others.size() == UploadTurns::newcomer_counts);
+}
+
 TEST_CASE("upload turns: whoever is next is woken, by the end of a transfer or of a place before it") {
   Line line;
   int woken = 0;
