@@ -85,6 +85,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Messages without any use that a peer may send: so many, and so many for each piece.
   static constexpr uint64_t max_useless = 1000;
   static constexpr uint64_t max_useless_of_piece = 4;
+  /// Pieces; a peer is told of the load when it differs by so much from what the peer was told.
+  static constexpr double worth_telling = 1.5;
   /// Reports of its load beyond these are of no use; a peer sends 20 a second at most, but they may pile up.
   static constexpr double max_reports_at_once = 1000;
   static constexpr double max_reports_a_second = 40;

@@ -358,7 +358,8 @@ void Torrent::report_load() {
   for (const auto& [id, peer] : peers_) {
     if (!peer->extended() || peer->have().all()) continue;
     const auto [less, more] = std::minmax(peer->told_queued, load.queued);
-    if (more - less < info_->piece_length()) continue;
+    if (static_cast<double>(more - less) < worth_telling * static_cast<double>(info_->piece_length()))
+      continue;
     peer->told_queued = load.queued;
     peer->send(LoadReport{load});
   }
