@@ -44,8 +44,15 @@ std::vector<SuperSeeder::Shown> SuperSeeder::remove_peer(const PeerId& id) {
   Peer& gone = found->second;
   gone.counted.for_each([&](PieceIndex piece) { uncount(gone, piece); });
   peers_.erase(found);
+  if (peers_.empty()) forget_given();
   for (auto& [other, peer] : peers_) show_more(other, peer, out);
   return out;
+}
+
+/// Nobody is left who could pass on what was given: to those who come next everything is new.
+void SuperSeeder::forget_given() {
+  std::fill(given_.begin(), given_.end(), 0);
+  never_given_ = static_cast<uint32_t>(given_.size());
 }
 
 std::vector<SuperSeeder::Shown> SuperSeeder::took(const PeerId& id, PieceIndex piece, bool from_here) {

@@ -76,6 +76,7 @@ class SuperSeeder {
   void count(Peer& peer, PieceIndex piece);
   void count_what_it_has(Peer& peer);
   void uncount(Peer& peer, PieceIndex piece);
+  void forget_given();
   /// The lowest is shown first: what was never sent, of that what the fewest are to have, of that what nobody
   /// is slow to take.
   struct Rank {
@@ -97,7 +98,7 @@ class SuperSeeder {
   void show(const PeerId& id, Peer& peer, PieceIndex piece, std::vector<Shown>& out);
 
   FlatMap<PeerId, Peer> peers_;
-  std::vector<uint32_t> given_;   ///< times each piece was sent from here
+  std::vector<uint32_t> given_;   ///< times each piece was sent from here, since there were no peers
   std::vector<uint32_t> copies_;  ///< peers for which it is counted
   Bitfield uncounted_;            ///< for no peer
   Bitfield doubtful_;             ///< somebody was slow to take it

@@ -49,6 +49,8 @@ class Hosts:
             ip("-n", self.hub, "link", "set", f"h{index}", "master", "br0", "up")
             ip("-n", name, "addr", "add", f"{NETWORK}.{index + 1}/24", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
+            # What TCP has learned in one run would slow down the next one.
+            subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1"], check=True)
             self.shape(index, MBIT)
             for control in ("cubic", "reno"):
                 if subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw",

@@ -539,6 +539,20 @@ TEST_CASE("super-seeding: when the others go, the one that is left sees everythi
   CHECK(first.count() + more.size() == 60);
 }
 
+TEST_CASE("super-seeding: to those who come when all the others have gone everything is new") {
+  constexpr uint32_t pieces = 60;
+  SuperSeeder seeder(pieces);
+  for (int wave = 0; wave < 2; ++wave) {
+    (void)shown_to(seeder, 1, pieces);
+    (void)shown_to(seeder, 2, pieces);
+    (void)seeder.took(peer(1), 0, true);
+    const auto late = shown_to(seeder, 3, pieces);
+    CHECK(late.count() == SuperSeeder::shown_at_a_time(3));
+    for (PieceIndex piece = 1; piece < pieces; ++piece) (void)seeder.took(peer(1), piece, true);
+    for (uint8_t number = 1; number <= 3; ++number) (void)seeder.remove_peer(peer(number));
+  }
+}
+
 TEST_CASE("an only peer is shown a huge blob at once, and a second one in a moment") {
   constexpr uint32_t pieces = 500'000;  // what looks at all of them for each of them takes minutes
   SuperSeeder seeder(pieces);
