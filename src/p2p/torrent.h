@@ -75,10 +75,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   static constexpr uint64_t young_requests = 1;
   static constexpr uint64_t young_requests_of_piece = 2;
   static constexpr Duration young_step = 150ms;
-  /// Pieces; a request at a peer that has as many to send is worth moving to one that has at most
-  /// `idle_queue`: five go out at a time, so who has fewer has room on its link.
-  static constexpr uint64_t busy_queue = 5;
-  static constexpr uint64_t idle_queue = 3;
+  /// Pieces; a request that has more than these before it is worth moving to a peer with at most one and a
+  /// half.
+  static constexpr uint64_t busy_queue = 3;
   /// A download that takes longer has an origin among its sources; so long between two that are opened.
   static constexpr Duration origin_patience = 2s;
   /// With nobody to ask at all it fails after this; options.no_peer_timeout holds while somebody is named.
@@ -86,8 +85,6 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Messages without any use that a peer may send: so many, and so many for each piece.
   static constexpr uint64_t max_useless = 1000;
   static constexpr uint64_t max_useless_of_piece = 4;
-  /// Pieces; a peer is told of the load when it differs by so much from what the peer was told.
-  static constexpr double worth_telling = 1.5;
   /// Reports of its load beyond these are of no use; a peer sends 20 a second at most, but they may pile up.
   static constexpr double max_reports_at_once = 1000;
   static constexpr double max_reports_a_second = 40;

@@ -358,8 +358,7 @@ void Torrent::report_load() {
   for (const auto& [id, peer] : peers_) {
     if (!peer->extended() || peer->have().all()) continue;
     const auto [less, more] = std::minmax(peer->told_queued, load.queued);
-    if (static_cast<double>(more - less) < worth_telling * static_cast<double>(info_->piece_length()))
-      continue;
+    if (more - less < info_->piece_length()) continue;
     peer->told_queued = load.queued;
     peer->send(LoadReport{load});
   }

@@ -83,7 +83,7 @@ void Torrent::move_request_to(Connection& idle) {
   if (complete_ || failure_ || !idle.askable(now) || requests_.outstanding(idle.id()) > 0) return;
   const uint64_t piece_length = info_->piece_length();
   const auto queued = idle.load.queued(now);
-  if (!queued || *queued > idle_queue * piece_length) return;
+  if (!queued || *queued > piece_length * 3 / 2) return;
   if (context_->budget.allows(piece_length) || !picker_.interested(idle.have())) return;
   // A newcomer, whose rate is not known, is taken for no slower.
   const double rate = static_cast<double>(idle.load.rate());
