@@ -23,13 +23,7 @@ class EventQueue {
 
   void push(Entry entry) {
     ++size_;
-    const int64_t slot = slot_of(entry);
-    if (slot <= present_)
-      push_on(now_, std::move(entry));
-    else if (slot < present_ + slots)
-      put_in_slot(slot, std::move(entry));
-    else
-      push_on(later_, std::move(entry));
+    file(std::move(entry));
   }
 
   /// The first one; not when empty.
@@ -61,6 +55,15 @@ class EventQueue {
     return last;
   }
 
+  void file(Entry entry) {
+    const int64_t slot = slot_of(entry);
+    if (slot <= present_)
+      push_on(now_, std::move(entry));
+    else if (slot < present_ + slots)
+      put_in_slot(slot, std::move(entry));
+    else
+      push_on(later_, std::move(entry));
+  }
   void put_in_slot(int64_t slot, Entry entry) {
     Heap& entries = ring_[static_cast<size_t>(slot % slots)];
     // The memory of the slot that was emptied last is still in the cache.
@@ -81,14 +84,7 @@ class EventQueue {
       spare_.push_back(std::exchange(now_, std::exchange(next, {})));
       std::make_heap(now_.begin(), now_.end(), std::greater<>());
     }
-    while (!later_.empty() && slot_of(later_.front()) < present_ + slots) {
-      Entry entry = pop_from(later_);
-      const int64_t slot = slot_of(entry);
-      if (slot <= present_)
-        push_on(now_, std::move(entry));
-      else
-        put_in_slot(slot, std::move(entry));
-    }
+    while (!later_.empty() && slot_of(later_.front()) < present_ + slots) file(pop_from(later_));
   }
 
   Heap now_;  ///< of the present slot, or made for the past
