@@ -55,19 +55,25 @@ Task<Result<void>> TcpStream::wait(Direction direction) {
 
 Task<Result<size_t>> TcpStream::read_some(std::span<std::byte> out) {
   const auto self = shared_from_this();
+  while (true) {
+    if (auto got = read_now(out)) co_return std::move(*got);
+    auto ready = co_await wait(Direction::read);
+    if (!ready) co_return propagate(ready);
+  }
+}
+
+std::optional<Result<size_t>> TcpStream::read_now(std::span<std::byte> out) {
   set_low_water(1);
   while (true) {
     const ssize_t got = ::recv(descriptor(), out.data(), out.size(), 0);
     // The end that shutdown() makes is not the other side's.
-    if (shut_) co_return fail(failure(ECANCELED, "read from"));
+    if (shut_) return fail(failure(ECANCELED, "read from"));
     if (got >= 0) {
       received_.fetch_add(static_cast<uint64_t>(got), std::memory_order_relaxed);
-      co_return static_cast<size_t>(got);
+      return static_cast<size_t>(got);
     }
-    if (errno == EINTR) continue;
-    if (!would_block(errno)) co_return fail(failure(errno, "read from"));
-    auto ready = co_await wait(Direction::read);
-    if (!ready) co_return propagate(ready);
+    if (would_block(errno)) return std::nullopt;
+    if (errno != EINTR) return fail(failure(errno, "read from"));
   }
 }
 
@@ -87,6 +93,14 @@ Task<Result<void>> TcpStream::write(std::span<const std::byte> data, bool more) 
     }
   }
   co_return Result<void>{};
+}
+
+size_t TcpStream::write_now(std::span<const std::byte> data) {
+  if (shut_) return 0;
+  const ssize_t put = ::send(descriptor(), data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (put <= 0) return 0;
+  sent_.fetch_add(static_cast<uint64_t>(put), std::memory_order_relaxed);
+  return static_cast<size_t>(put);
 }
 
 /// Pool: reads until nothing is there, the quota is used up or `max` is reached.

@@ -19,7 +19,9 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   TcpStream(Loop& loop, Descriptor fd);
 
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
+  std::optional<Result<size_t>> read_now(std::span<std::byte> out) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
+  size_t write_now(std::span<const std::byte> data) override;
   Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) override;
   Task<Result<uint32_t>> receive_file(FilePtr file, uint64_t offset, uint64_t length, ByteSink* tap) override;
   Task<Result<void>> send_file(FilePtr file, uint64_t offset, uint64_t length) override;

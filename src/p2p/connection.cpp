@@ -36,7 +36,11 @@ void Connection::forget(PieceIndex index) {
 
 void Connection::send(const Message& message) {
   if (closed_) return;
-  control_ += encode_frame(message);
+  const auto frame = encode_frame(message);
+  const bool first = control_.empty() && !writing_;
+  const size_t written = first ? stream_->write_now(as_bytes(frame)) : 0;
+  if (written == frame.size()) return;
+  control_.append(frame, written);
   if (control_.size() > max_queued_control) close();
   wake_.notify_all();
 }
@@ -73,11 +77,14 @@ void Connection::close() {
 
 Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload) {
   while (!self->closed_) {
+    self->writing_ = false;
     if (!self->control_.empty()) {
+      self->writing_ = true;
       if (!co_await self->write_control()) break;
     } else if (!self->pieces_.empty()) {
       const auto turn = co_await self->wait_for_turn(*payload.turns, *payload.clock);
       if (!turn) continue;
+      self->writing_ = true;
       const auto index = self->pieces_.front().piece;
       self->pieces_.pop_front();
       const bool good = co_await payload.may_send(index);

@@ -123,6 +123,7 @@ class Connection {
   bool opener_;
   bool closed_ = false;
   std::string control_;
+  bool writing_ = true;  ///< the stream belongs to the writer task, which has not begun, or is at it
   struct Asked {
     PieceIndex piece;
     TimePoint at;

@@ -212,9 +212,16 @@ void SimStream::drop(uint64_t size) {
 /// Most tasks of a swarm wait in here: no frame more than that takes.
 Task<Result<size_t>> SimStream::read_some(std::span<std::byte> out) {
   const auto self = shared_from_this();
-  std::optional<Result<void>> ready;
-  while (!(ready = readable())) co_await in().readable.wait();
-  if (!*ready) co_return propagate(*ready);
+  while (true) {
+    if (auto got = read_now(out)) co_return std::move(*got);
+    co_await in().readable.wait();
+  }
+}
+
+std::optional<Result<size_t>> SimStream::read_now(std::span<std::byte> out) {
+  auto ready = readable();
+  if (!ready) return std::nullopt;
+  if (!*ready) return propagate(*ready);
   size_t done = 0;
   while (done < out.size() && in().inbox_bytes > 0) {
     const test::Slice& first = in().inbox.front();
@@ -223,7 +230,7 @@ Task<Result<size_t>> SimStream::read_some(std::span<std::byte> out) {
     drop(size);
     done += size;
   }
-  co_return done;
+  return done;
 }
 
 Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more*/) {
@@ -239,6 +246,15 @@ Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more
     data = data.subspan(part.size());
   }
   co_return Result<void>{};
+}
+
+size_t SimStream::write_now(std::span<const std::byte> data) {
+  const auto room = writable();
+  if (!room || !*room) return 0;
+  const auto part = data.first(std::min<uint64_t>(**room, data.size()));
+  sent_ += part.size();
+  network_.queue(out(), {nullptr, std::make_shared<const std::string>(as_text(part)), 0, part.size()});
+  return part.size();
 }
 
 Task<Result<uint64_t>> SimStream::receive(io::ByteSink& sink, uint64_t max) {

@@ -82,7 +82,9 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
   SimStream& operator=(const SimStream&) = delete;
 
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
+  std::optional<Result<size_t>> read_now(std::span<std::byte> out) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
+  size_t write_now(std::span<const std::byte> data) override;
   Task<Result<uint64_t>> receive(io::ByteSink& sink, uint64_t max) override;
   Task<Result<uint32_t>> receive_file(io::FilePtr file, uint64_t offset, uint64_t length,
                                       io::ByteSink* tap) override;

@@ -1,7 +1,11 @@
 #pragma once
 
-#include <memory>
-#include <vector>
+#include <asio/any_io_executor.hpp>
+#include <asio/error_code.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cstdint>
+#include <list>
+#include <optional>
 
 #include "krakend/io/clock.h"
 #include "krakend/io/loop.h"
@@ -24,9 +28,23 @@ class Condition {
   Task<bool> wait_for(Clock& clock, Duration limit);
 
  private:
-  struct Waiter;
+  /// One suspended task. Notified, cancelled or timed out, whichever comes first takes it off the list and
+  /// resumes it, later, on its own executor, which may carry a trace.
+  struct Waiter {
+    using Handler = asio::async_result<asio::use_awaitable_t<>, void(asio::error_code)>::handler_type;
+    uint64_t number;
+    Handler handler;
+    void resume_soon(asio::error_code error) &&;
+  };
+
+  Task<> suspend(uint64_t number);
+  /// False when the waiter is on its way already.
+  bool end(uint64_t number, asio::error_code error);
+
   [[maybe_unused]] Loop& loop_;  ///< whose thread all this is for
-  std::vector<std::shared_ptr<Waiter>> waiters_;
+  uint64_t last_number_ = 0;
+  std::optional<Waiter> first_;  ///< mostly there is just one, and with thousands of connections it counts
+  std::list<Waiter> others_;
 };
 
 }  // namespace krakend::io

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,8 +57,14 @@ class Stream {
 
   /// 0 bytes: the other side has closed its half.
   virtual Task<Result<size_t>> read_some(std::span<std::byte> out) = 0;
+  /// What read_some() would return at once; nullopt: it has to wait.
+  virtual std::optional<Result<size_t>> read_now(std::span<std::byte> /*out*/) { return std::nullopt; }
   /// Writes all of `data`. `more`: further bytes follow at once (MSG_MORE).
   virtual Task<Result<void>> write(std::span<const std::byte> data, bool more = false) = 0;
+  /// Writes as much of `data` as goes without waiting, and returns how much that was; for small messages that
+  /// are not worth a task. Not while another write-side operation is in flight. A broken connection takes 0
+  /// bytes here, and the next write() says why.
+  virtual size_t write_now(std::span<const std::byte> /*data*/) { return 0; }
 
   /// Waits until bytes are there, then feeds what has arrived into `sink`, at most `max` bytes. Returns how
   /// many; 0 is the end of the stream. An error of the sink is returned as it is.
