@@ -51,9 +51,11 @@ void Torrent::become_hungry() {
 /// Announcements and reports are most of what a swarm says: from who has nothing for us, or where there is no
 /// room for a request, that is all they cost.
 void Torrent::request_announced(const Connection& teller) {
-  if (complete_ || failure_ || !picker_.interested(teller.have())) return;
+  if (complete_ || failure_) return;
   settle_budget();
-  if (context_->budget.allows(info_->piece_length()))
+  const bool room = context_->budget.allows(info_->piece_length());
+  if ((!room && hungry_) || !picker_.interested(teller.have())) return;
+  if (room)
     request_more();
   else
     become_hungry();
@@ -80,10 +82,10 @@ ConnectionPtr Torrent::busiest(double seconds, TimePoint now) const {
 /// something rare, would be idle while requests wait where they were sent earlier.
 void Torrent::move_request_to(Connection& idle) {
   const auto now = context_->clock.now();
-  if (complete_ || failure_ || !idle.askable(now) || requests_.outstanding(idle.id()) > 0) return;
+  if (complete_ || failure_ || !idle.askable(now)) return;
   const uint64_t piece_length = info_->piece_length();
   const auto queued = idle.load.queued(now);
-  if (!queued || *queued > piece_length * 3 / 2) return;
+  if (!queued || *queued > piece_length * 3 / 2 || requests_.outstanding(idle.id()) > 0) return;
   if (context_->budget.allows(piece_length) || !picker_.interested(idle.have())) return;
   // A newcomer, whose rate is not known, is taken for no slower.
   const double rate = static_cast<double>(idle.load.rate());
