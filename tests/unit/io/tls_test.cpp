@@ -17,6 +17,9 @@ struct SingleThreadTlsWorld : TlsWorldOf<0> {};
 TEST_CASE("tls: streams") {
   stream_contract<TlsWorld>();
 }
+TEST_CASE("tls: what goes at once") {
+  immediate_contract<TlsWorld>();
+}
 TEST_CASE("tls: receive") {
   receive_contract<TlsWorld>();
 }
