@@ -44,9 +44,8 @@ bool Condition::end(uint64_t number, asio::error_code error) {
   const auto found = std::find_if(others_.begin(), others_.end(),
                                   [number](const Waiter& waiter) { return waiter.number == number; });
   if (found == others_.end()) return false;
-  Waiter ended = std::move(*found);
+  std::move(*found).resume_soon(error);
   others_.erase(found);
-  std::move(ended).resume_soon(error);
   return true;
 }
 

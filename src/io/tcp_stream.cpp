@@ -258,7 +258,10 @@ void TcpStream::shutdown() noexcept {
 
 Task<Result<void>> read_exact(Stream& stream, std::span<std::byte> out) {
   while (!out.empty()) {
-    auto got = co_await stream.read_some(out);
+    // What has arrived already needs no further task.
+    auto ready = stream.read_now(out);
+    if (!ready) ready = co_await stream.read_some(out);
+    auto& got = *ready;
     if (!got) co_return propagate(got);
     if (*got == 0) co_return fail(Errc::network, "{} closed the connection", stream.peer().str());
     out = out.subspan(*got);

@@ -392,28 +392,19 @@ std::string encode_frame(const Message& message) {
   return frame + body;
 }
 
-/// One coroutine and no buffer: most tasks of an agent wait in here.
 Task<Result<Message>> read_message(io::Stream& stream) {
   std::array<std::byte, 4> prefix;
-  std::string body;
-  std::span<std::byte> rest(prefix);
-  for (bool in_body = false; !rest.empty();) {
-    auto got = stream.read_now(rest);
-    if (!got) got = co_await stream.read_some(rest);
-    if (!*got) co_return propagate(*got);
-    if (**got == 0) co_return fail(Errc::network, "{} closed the connection", stream.peer().str());
-    rest = rest.subspan(**got);
-    if (!rest.empty() || in_body) continue;
-    uint32_t size = 0;
-    for (const auto byte : prefix) size = size << 8 | static_cast<uint32_t>(byte);
-    if (size > max_message_size) {
-      co_return fail(Errc::protocol, "peer message of {} bytes exceeds the limit of {}", size,
-                     max_message_size);
-    }
-    body.resize(size);
-    rest = std::as_writable_bytes(std::span<char>(body));
-    in_body = true;
+  auto got = co_await io::read_exact(stream, prefix);
+  if (!got) co_return propagate(got);
+  uint32_t size = 0;
+  for (const auto byte : prefix) size = size << 8 | static_cast<uint32_t>(byte);
+  if (size > max_message_size) {
+    co_return fail(Errc::protocol, "peer message of {} bytes exceeds the limit of {}", size,
+                   max_message_size);
   }
+  std::string body(size, '\0');
+  got = co_await io::read_exact(stream, std::as_writable_bytes(std::span<char>(body)));
+  if (!got) co_return propagate(got);
   co_return decode_message(body);
 }
 

@@ -240,10 +240,7 @@ Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more
     std::optional<Result<uint64_t>> room;
     while (!(room = writable())) co_await out().writable.wait();
     if (!*room) co_return propagate(*room);
-    const auto part = data.first(std::min<uint64_t>(**room, data.size()));
-    sent_ += part.size();
-    network_.queue(out(), {nullptr, std::make_shared<const std::string>(as_text(part)), 0, part.size()});
-    data = data.subspan(part.size());
+    data = data.subspan(write_now(data));
   }
   co_return Result<void>{};
 }

@@ -1,8 +1,7 @@
 #include "p2p/connection.h"
 
 #include <memory>
-#include <optional>
-#include <string>
+#include <vector>
 
 #include "unit/io/net_support.h"
 
