@@ -96,7 +96,11 @@ std::optional<PieceIndex> PiecePicker::pick(const Bitfield& peer, uint64_t draw)
     const auto reader = std::next(cursors_.begin(), static_cast<ptrdiff_t>((draw >> 1) % cursors_.size()));
     if (auto near = first_from(reader->second, peer)) return near;
   }
-  return prefer_rare_ ? rarest(peer, draw >> 1) : any(peer, draw >> 1);
+  return pick_rare(peer, draw >> 1);
+}
+
+std::optional<PieceIndex> PiecePicker::pick_rare(const Bitfield& peer, uint64_t draw) const {
+  return prefer_rare_ ? rarest(peer, draw) : any(peer, draw);
 }
 
 std::vector<uint32_t> PiecePicker::rarity() const {

@@ -50,6 +50,8 @@ class PiecePicker {
   bool interested(const Bitfield& peer) const;
   /// A missing, unrequested piece that the peer has. `draw` is a uniform random number.
   std::optional<PieceIndex> pick(const Bitfield& peer, uint64_t draw) const;
+  /// The same whatever a reader waits for.
+  std::optional<PieceIndex> pick_rare(const Bitfield& peer, uint64_t draw) const;
   uint32_t availability(PieceIndex index) const { return availability_.at(index); }
   /// How many of the missing pieces are with 0, 1, 2 … connected peers.
   std::vector<uint32_t> rarity() const;

@@ -225,6 +225,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Bytes that a peer of that rate may have to send and still be asked.
   uint64_t most_queued(uint64_t rate) const;
   /// Whether there is room for one more request.
+  bool seeks_something_rare() const;
   bool may_request() const;
   bool request_from(Connection& connection);
   /// What a client waits for right now, from the neighbour that delivers it first.

@@ -19,7 +19,7 @@ void Torrent::request_more() {
   settle_budget();
   if (complete_ || failure_ || peers_.empty()) return;
   if (!range_readers_.empty()) request_from_origins();
-  request_for_readers();
+  if (!seeks_something_rare()) request_for_readers();
   unsigned deepest = 1;
   if (peers_.size() < few_sources)
     deepest = std::max(context_->options.pipeline_limit, context_->options.origin_pipeline_limit);
@@ -31,6 +31,15 @@ void Torrent::request_more() {
   }
   if (!context_->budget.allows(info_->piece_length())) become_hungry();
   request_duplicates();
+}
+
+/// Where others lack pieces too, a newcomer begins with what few have: its link out lies idle until it has
+/// something that its neighbours want, and they all have what stands at the beginning.
+bool Torrent::seeks_something_rare() const {
+  if (!range_readers_.empty() || !context_->budget.begins(context_->clock.now())) return false;
+  return std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
+    return !entry.second->origin() && !entry.second->have().all();
+  });
 }
 
 bool Torrent::may_request() const {
@@ -203,7 +212,9 @@ void Torrent::request_from_origins() {
 }
 
 bool Torrent::request_from(Connection& connection) {
-  const auto piece = picker_.pick(connection.have(), context_->random.next());
+  const uint64_t draw = context_->random.next();
+  const auto& have = connection.have();
+  const auto piece = seeks_something_rare() ? picker_.pick_rare(have, draw) : picker_.pick(have, draw);
   if (!piece) return false;
   send_request(connection, *piece);
   return true;
@@ -259,7 +270,8 @@ double Torrent::typical_piece_time() const {
 }
 
 void Torrent::settle_budget() {
-  for (; budgeted_ < requests_.size(); ++budgeted_) context_->budget.requested(info_->piece_length());
+  const auto now = context_->clock.now();
+  for (; budgeted_ < requests_.size(); ++budgeted_) context_->budget.requested(info_->piece_length(), now);
   for (; budgeted_ > requests_.size(); --budgeted_) context_->budget.ended(info_->piece_length());
 }
 

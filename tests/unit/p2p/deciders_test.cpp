@@ -240,22 +240,22 @@ TEST_CASE("picker: rarity of what is missing, and any piece where rare ones are 
 TEST_CASE("budget: what may be outstanding follows the rate, and a few requests always may") {
   RequestBudget budget;
   const uint64_t piece = 4 * MiB;
+  TimePoint now{1h};
   for (int i = 0; i < 8; ++i) {
     CHECK(budget.allows(piece));
-    budget.requested(piece);
+    budget.requested(piece, now);
   }
   CHECK_FALSE(budget.allows(piece));
   budget.ended(piece);
   CHECK(budget.allows(piece));
 
   // 25 MB/s: a tenth of a second is less than a piece.
-  TimePoint now{1h};
   for (int i = 0; i < 100; ++i) budget.arrived(250'000, now += 10ms);
   CHECK(budget.rate() > 20e6);
   CHECK(budget.rate() < 30e6);
   CHECK(budget.limit() < piece);
   CHECK(budget.allows(piece));
-  budget.requested(piece);
+  budget.requested(piece, now);
   CHECK_FALSE(budget.allows(piece));
   for (int i = 0; i < 8; ++i) budget.ended(piece);
   CHECK(budget.outstanding() == 0);
@@ -264,6 +264,27 @@ TEST_CASE("budget: what may be outstanding follows the rate, and a few requests 
   const uint64_t before = budget.limit();
   budget.arrived(1, now += 1s);
   CHECK(budget.limit() == before);
+}
+
+TEST_CASE("budget: a process begins with three requests, and anew after two seconds without a byte") {
+  RequestBudget budget;
+  const uint64_t piece = 4 * MiB;
+  TimePoint now{1h};
+  for (int i = 0; i < 3; ++i) {
+    CHECK(budget.begins(now));
+    budget.requested(piece, now);
+  }
+  CHECK_FALSE(budget.begins(now));
+  for (int i = 0; i < 3; ++i) {
+    budget.arrived(piece, now);
+    budget.ended(piece);
+  }
+  CHECK_FALSE(budget.begins(now + RequestBudget::pause));
+  now += RequestBudget::pause + 1ms;
+  CHECK(budget.begins(now));
+  for (int i = 0; i < 3; ++i) budget.requested(piece, now);
+  // What has been asked for and does not come is no new beginning.
+  CHECK_FALSE(budget.begins(now + 1min));
 }
 
 TEST_CASE("sources: the one that is expected to deliver first") {

@@ -1,8 +1,9 @@
 #include "unit/p2p/engine_stage.h"
 
+#include "krakend/io/task_group.h"
 #include "p2p/message.h"
 
-// What was asked of a busy peer goes to one that has nothing to do.
+// Of whom an engine asks for what: at first, and when a peer that has been asked is busy.
 
 namespace krakend::test {
 namespace {
@@ -27,13 +28,14 @@ struct Waiting : EngineStage {
     REQUIRE(made);
     tracker.known.emplace(digest, *made);
   }
-  std::unique_ptr<RawPeer> accept_as(const char* id, io::Listener& listener) {
+  std::unique_ptr<RawPeer> accept_as(const char* id, io::Listener& listener,
+                                     Bitfield have = Bitfield(pieces, true), uint64_t queued = 0) {
     auto peer = accept(listener);
     peer->read_frame();
     p2p::Handshake handshake{
-        tracker.known.at(digest).info_hash(), digest, *PeerId::parse(id), Bitfield(pieces, true), "", {}};
+        tracker.known.at(digest).info_hash(), digest, *PeerId::parse(id), std::move(have), "", {}};
     handshake.extension = p2p::extension_version;
-    handshake.load = p2p::Load{0, rate};
+    handshake.load = p2p::Load{queued, rate};
     peer->send(p2p::encode_frame(handshake));
     return peer;
   }
@@ -67,6 +69,39 @@ TEST_CASE("engine: a request moves from a peer with a long queue to one that has
   CHECK(stage.next<p2p::CancelPiece>(*busy).index == last);
   // Which one it asks for is the picker's choice: the one that was taken back, or one of the last two.
   CHECK(stage.next<p2p::PieceRequest>(*idle).index < pieces);
+}
+
+Task<> wait_for_beginning(io::ContentPtr content) {
+  (void)co_await content->ready(0);
+}
+
+/// With a reader at the beginning: what is asked for first of two peers that have the beginning, of which one
+/// is too busy to be asked and the other one has `more` besides.
+PieceIndex first_request(PieceIndex more, bool others_lack_pieces) {
+  Waiting stage;
+  Bitfield beginning(pieces);
+  beginning.set(0);
+  Bitfield besides = others_lack_pieces ? beginning : Bitfield(pieces, true);
+  besides.set(more);
+  auto busy_at = stage.listen(busy_id);
+  const auto opened = run(stage.loop, stage.engine->open(ns, stage.digest));
+  REQUIRE(opened);
+  io::TaskGroup readers(stage.loop);
+  readers.spawn(wait_for_beginning(opened->content), "reader");
+  const auto busy = stage.accept_as(busy_id, *busy_at, others_lack_pieces ? beginning : besides, rate);
+  auto idle_at = stage.listen(idle_id);
+  const auto idle = stage.accept_as(idle_id, *idle_at, besides);
+  const PieceIndex first = stage.next<p2p::PieceRequest>(*idle).index;
+  run(stage.loop, readers.stop());
+  return first;
+}
+
+TEST_CASE("engine: a newcomer among others that lack pieces begins with what few have") {
+  CHECK(first_request(7, true) == 7);
+}
+
+TEST_CASE("engine: where nobody else lacks anything a reader comes first") {
+  CHECK(first_request(7, false) == 0);
 }
 
 }  // namespace
