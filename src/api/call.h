@@ -22,6 +22,7 @@ inline constexpr Duration upload_commit = 15min;
 inline constexpr Duration remove = 60s;
 /// A blob of any size: only silence (the idle limit) ends its download.
 inline constexpr Duration download = 24h;
+inline constexpr Duration prefetch = 60s;
 inline constexpr Duration announce = 10s;
 inline constexpr Duration tracker_metainfo = 10s;
 inline constexpr Duration tag_get = 10s;

@@ -92,6 +92,13 @@ Task<Result<void>> OriginClient::download(std::string ns, Digest digest, io::Byt
   co_return Result<void>{};
 }
 
+Task<Result<void>> OriginClient::prefetch(std::string ns, Digest digest) {
+  auto response =
+      co_await call(client_, "POST", host_, blob_path(ns, digest) + "/prefetch", limits::prefetch);
+  if (!response && response.error().code != Errc::pending) co_return propagate(response);
+  co_return Result<void>{};
+}
+
 Task<Result<void>> OriginClient::upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size) {
   const std::string uploads = blob_path(ns, digest) + "/uploads";
   UploadPaths paths{uploads, uploads + "/", ""};

@@ -150,6 +150,18 @@ Task<Result<void>> OriginCluster::download(std::string ns, Digest digest,
   co_return fail(Errc::unavailable, "no origin gave {}: {}", digest.str(), last.message);
 }
 
+Task<Result<void>> OriginCluster::prefetch(std::string ns, Digest digest) {
+  auto owners = co_await locations(digest);
+  if (!owners) co_return propagate(owners);
+  Result<void> last = fail(Errc::internal, "no owner");
+  for (const std::string& host : *owners) {
+    last = co_await impl_->origin(host).prefetch(ns, digest);
+    if (last || last.error().code == Errc::not_found) break;
+    impl_->log.warn("prefetch of {} at origin {} failed: {}", digest.str(), host, last.error().message);
+  }
+  co_return last;
+}
+
 Task<Result<std::string>> OriginCluster::download_text(std::string ns, Digest digest, uint64_t limit) {
   io::TextSink sink(limit);
   std::function<Result<io::ByteSink*>()> restart = [&sink]() -> Result<io::ByteSink*> {

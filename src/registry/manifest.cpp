@@ -102,6 +102,8 @@ class References {
     if (!seen_.insert(*digest).second) return {};
     list_.push_back(*digest);
     if (in_index || known(text_member(descriptor, "mediaType"))) manifests_.insert(*digest);
+    const Json* size = member(descriptor, "size");
+    if (size != nullptr && size->is_number_unsigned()) sizes_[*digest] = size->get<uint64_t>();
     return {};
   }
   Result<void> add_all(const Json& document, std::string_view key) {
@@ -121,11 +123,13 @@ class References {
   }
   std::vector<ContentDigest> take() { return std::move(list_); }
   std::unordered_set<ContentDigest> take_manifests() { return std::move(manifests_); }
+  std::unordered_map<ContentDigest, uint64_t> take_sizes() { return std::move(sizes_); }
   std::vector<ContentDigest> take_external() { return std::move(external_); }
 
  private:
   std::vector<ContentDigest> list_;
   std::unordered_set<ContentDigest> manifests_;
+  std::unordered_map<ContentDigest, uint64_t> sizes_;
   std::vector<ContentDigest> external_;
   std::unordered_set<ContentDigest> seen_;
 };
@@ -221,7 +225,7 @@ Result<Manifest> parse_manifest(std::string_view json, std::string_view content_
                                : Result<References>(likely_references(*document));
   if (!references) return propagate(references);
   Manifest manifest{std::move(*type), references->take(), references->take_manifests(),
-                    references->take_external(), std::nullopt};
+                    references->take_sizes(), references->take_external(), std::nullopt};
   if (const Json* subject = member(*document, "subject")) {
     auto digest = descriptor_digest(*subject, "subject");
     if (!digest) return propagate(digest);

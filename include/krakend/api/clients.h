@@ -43,6 +43,8 @@ class OriginClient {
   Task<Result<PeerContext>> peer_context();
   /// Feeds the blob into `sink`.
   Task<Result<void>> download(std::string ns, Digest digest, io::ByteSink& sink);
+  /// Has the origin fetch the blob from its backend, if it lacks it. Success: it has it, or has begun.
+  Task<Result<void>> prefetch(std::string ns, Digest digest);
   /// Start, patch in chunks of at most 32 MiB, commit; 409 at any step is success.
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
   /// The same between origins of one cluster: the receiver writes back after `delay` and does not replicate
@@ -89,6 +91,8 @@ class OriginCluster {
   /// Polls while an origin fetches the blob. The sink must accept the bytes from the start again when an
   /// origin fails half-way: `restart` is called before each attempt and returns the sink to use.
   Task<Result<void>> download(std::string ns, Digest digest, std::function<Result<io::ByteSink*>()> restart);
+  /// Has the first owner that can fetch the blob from its backend; not_found when that owner says so.
+  Task<Result<void>> prefetch(std::string ns, Digest digest);
   /// A small blob as text; corrupt when its bytes are not those of the digest, too_large beyond `limit`.
   Task<Result<std::string>> download_text(std::string ns, Digest digest, uint64_t limit);
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);

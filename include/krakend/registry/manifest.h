@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -32,6 +34,8 @@ struct Manifest {
   std::vector<ContentDigest> references;
   /// Those of the references that are manifests themselves.
   std::unordered_set<ContentDigest> manifests;
+  /// Bytes of each reference, where its descriptor says how many.
+  std::unordered_map<ContentDigest, uint64_t> sizes;
   /// The layers that were left out.
   std::vector<ContentDigest> external;
   /// The manifest this one refers to; need not exist.

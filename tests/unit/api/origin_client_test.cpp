@@ -191,6 +191,19 @@ TEST_CASE("a blob download has an idle limit only") {
   CHECK(f.http.requests[0].idle_timeout <= 60s);
 }
 
+TEST_CASE("200 and 202 both say that a prefetch goes well") {
+  Fixture f;
+  for (const int status : {200, 202}) {
+    f.reply(answer(status));
+    CHECK(test::run(f.loop, f.origin.prefetch("library/ubuntu", digest)));
+  }
+  CHECK(f.http.calls[0] == "POST " + host + ns_blob + "/prefetch");
+  f.reply(answer(404));
+  CHECK(test::run(f.loop, f.origin.prefetch("x", digest)).error().code == Errc::not_found);
+  f.reply(answer(503));
+  CHECK(test::run(f.loop, f.origin.prefetch("x", digest)).error().http_status == 503);
+}
+
 TEST_CASE("only 202 says that a blob is deleted") {
   Fixture f;
   f.reply(answer(202));

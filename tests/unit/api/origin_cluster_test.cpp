@@ -134,6 +134,24 @@ TEST_CASE("metainfo goes past errors in ring order and stops at 200 or 202") {
   CHECK(test::run(f.loop, f.cluster.metainfo("x", digest)).error().http_status == 404);
 }
 
+TEST_CASE("prefetch asks in ring order; the first that has it or begins is enough, and 404 is final") {
+  Fixture f;
+  f.host("a", {answer(503)});
+  f.host("b", {answer(202)});
+  CHECK(test::run(f.loop, f.cluster.prefetch("x", digest)));
+  CHECK(f.asked() == "ab");
+  f.host("a", {answer(200)});
+  CHECK(test::run(f.loop, f.cluster.prefetch("x", digest)));
+  CHECK(f.asked() == "aba");
+  f.host("a", {answer(404)});
+  CHECK(test::run(f.loop, f.cluster.prefetch("x", digest)).error().code == Errc::not_found);
+  CHECK(f.asked() == "abaa");
+  f.host("a", {refused()});
+  f.host("b", {answer(500)});
+  f.host("c", {refused()});
+  CHECK(test::run(f.loop, f.cluster.prefetch("x", digest)).error().code == Errc::network);
+}
+
 TEST_CASE("download polls 202 on one origin with growing pauses") {
   Fixture f;
   f.host("a", {answer(202), answer(202), answer(202), answer(200, "hello kraken")});

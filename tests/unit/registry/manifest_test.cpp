@@ -46,6 +46,7 @@ TEST_CASE("image manifests of both families") {
     REQUIRE(manifest->references.size() == 2);
     CHECK(manifest->references[0].str() == config);
     CHECK(manifest->references[1].str() == layer);
+    CHECK(manifest->sizes.at(manifest->references[1]) == 305);
     CHECK_FALSE(manifest->subject);
   }
 }
