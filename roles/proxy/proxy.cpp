@@ -10,6 +10,7 @@
 #include "krakend/io/task_group.h"
 #include "roles/proxy/downloads.h"
 #include "roles/proxy/origin_transfer.h"
+#include "roles/proxy/prefetcher.h"
 
 namespace krakend::proxy {
 
@@ -41,17 +42,23 @@ struct Proxy::Impl {
         transfer({store, origins, tags, downloads, services.clock, services.metrics}, options.piece_length,
                  services.log.module("transfer")),
         handler(services.loop, transfer, options.registry, services.log.module("registry")),
+        prefetcher(services, origins, tags, options, services.log.module("prefetch")),
         tasks(services.loop, services.log),
         deletions(
             tags, services.clock, services.random,
             [this](Digest digest) { return transfer.drop_copy(digest); }, services.log.module("deletions")) {}
 
-  Result<io::Address> listen(const io::Address& address) {
+  http::Router router() {
     http::Router router;
     router.add("GET", "/health", [](http::Request&) { return healthy(); });
     router.add("GET", "/readiness", api::readiness(services, [](http::Request&) { return healthy(); }));
     api::add_operations(router, services);
+    prefetcher.add_routes(router);
     router.fallback([this](http::Request& request) { return handler.handle(request); });
+    return router;
+  }
+
+  Result<io::Address> listen(const io::Address& address) {
     http::ListenOptions listen;
     listen.name = "registry";
     listen.address = address;
@@ -60,7 +67,28 @@ struct Proxy::Impl {
     listen.rates = {{std::string(calls_of_operators), calls_per_second, calls_at_once}};
     // The registry has its own limits, and answers in its own form.
     listen.max_body = std::numeric_limits<uint64_t>::max();
-    return services.server.listen(std::move(listen), std::move(router));
+    return services.server.listen(std::move(listen), router());
+  }
+
+  /// Besides those: what only the hosts behind them may ask for.
+  Result<void> listen_inside() {
+    if (!options.server_listen) return {};
+    http::Router inside = router();
+    prefetcher.add_notifications(inside);
+    http::ListenOptions listen;
+    listen.name = "server";
+    listen.address = *options.server_listen;
+    listen.fronted = false;
+    listen.max_body = std::numeric_limits<uint64_t>::max();
+    auto bound = services.server.listen(std::move(listen), std::move(inside));
+    if (!bound) {
+      return fail(
+          bound.error().code,
+          "server.listener: {}; choose another server.listener.addr, or leave server.listener.net out",
+          bound.error().message);
+    }
+    services.log.info("server.listener {}", bound->str());
+    return {};
   }
 
   static Task<http::Response> healthy() { co_return http::text_response(200, "OK\n"); }
@@ -83,6 +111,7 @@ struct Proxy::Impl {
   Downloads downloads;
   OriginTransfer transfer;
   registry::RegistryHandler handler;
+  Prefetcher prefetcher;
   io::TaskGroup tasks;
   api::DeletionFeed deletions;
 };
@@ -100,6 +129,7 @@ Result<std::vector<io::Address>> Proxy::start() {
     if (!listening) return propagate(listening);
     bound.push_back(std::move(*listening));
   }
+  if (auto listening = impl_->listen_inside(); !listening) return propagate(listening);
   impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");
   impl_->tasks.spawn(impl_->build_index_hosts.run(), "build-indexes");
   impl_->tasks.spawn(impl_->sweep(), "sweep uploads");
@@ -110,12 +140,14 @@ Result<std::vector<io::Address>> Proxy::start() {
 void Proxy::configure(const ProxyOptions& options) {
   impl_->options.registry = options.registry;
   impl_->handler.configure(options.registry);
+  impl_->prefetcher.configure(options.prefetch);
   impl_->origin_hosts.configure(options.origins);
   impl_->build_index_hosts.configure(options.build_indexes);
 }
 
 Task<> Proxy::stop() {
   co_await impl_->tasks.stop();
+  co_await impl_->prefetcher.stop();
   co_await impl_->handler.stop();
   co_await impl_->downloads.stop();
 }

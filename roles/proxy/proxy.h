@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,21 @@
 
 namespace krakend::proxy {
 
+/// Blobs of other sizes are left out when an image is prefetched. Bytes.
+struct PrefetchOptions {
+  uint64_t blob_size_min = 0;
+  uint64_t blob_size_max = 50 * GiB;
+};
+
 struct ProxyOptions {
   std::vector<io::Address> listen;  ///< one per --port
+  /// For registries that send notifications: in the clear, without address list and rate limit (contract
+  /// http-api §8.2).
+  std::optional<io::Address> server_listen;
   cluster::HostsOptions origins;
   cluster::HostsOptions build_indexes;
   registry::RegistryOptions registry;
+  PrefetchOptions prefetch;
   /// The store is the proxy's alone, so that it holds copies; in one process with an origin it holds the
   /// originals.
   bool has_copies = true;
@@ -31,7 +42,8 @@ class Proxy {
   Proxy(api::Services services, storage::BlobStore& store, ProxyOptions options);
   ~Proxy();
   Result<std::vector<io::Address>> start();
-  /// What may change while it runs: the limits of uploads and the fixed host lists.
+  /// What may change while it runs: the limits of uploads, the sizes of what is prefetched and the fixed host
+  /// lists.
   void configure(const ProxyOptions& options);
   Task<> stop();
 

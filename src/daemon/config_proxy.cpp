@@ -26,10 +26,13 @@ void describe(ConfigTable& table, ProxyConfig& config) {
   add_listener(table, config, "registryoverride.listener");
   add_listener(table, config, "server.listener");
   table.accept_open("registry.docker", "the registry is krakend's own");
-  table.accept("server", {"prefetch_min_blob_size", "prefetch_max_blob_size"},
-               "prefetching is not there yet");
+  table.size_key("server.prefetch_min_blob_size", options.prefetch.blob_size_min,
+                 "smaller blobs of an image are not prefetched");
+  table.size_key("server.prefetch_max_blob_size", options.prefetch.blob_size_max,
+                 "larger blobs of an image are not prefetched");
   table.reloadable({"origin.hosts", "build_index.hosts", "castore.cache_cleanup", "castore.capacity",
-                    "registry.upload_size_max", "registry.upload_ttl"});
+                    "registry.upload_size_max", "registry.upload_ttl", "server.prefetch_min_blob_size",
+                    "server.prefetch_max_blob_size"});
 }
 
 }  // namespace krakend::daemon

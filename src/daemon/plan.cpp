@@ -275,6 +275,19 @@ Result<io::Address> inner_address(const InnerListener& listener) {
   return address;
 }
 
+/// The proxy opens this one itself: it has more there than at its port.
+constexpr std::string_view server_listener = "server.listener";
+
+Result<void> choose_server_listener(Component& component, proxy::ProxyOptions& proxy) {
+  for (const InnerListener& listener : component.common().inner_listeners) {
+    if (listener.key != server_listener || listener.net == ListenerNet::none) continue;
+    auto address = inner_address(listener);
+    if (!address) return propagate(address);
+    proxy.server_listen = std::move(*address);
+  }
+  return {};
+}
+
 Result<void> choose_edges(const Config& config, Plan& plan) {
   for (Component* component : config.components()) {
     const CommonConfig& common = component->common();
@@ -285,7 +298,7 @@ Result<void> choose_edges(const Config& config, Plan& plan) {
     else
       edge.answer_timeouts = {{"", common.answer_timeout}};
     for (const InnerListener& listener : common.inner_listeners) {
-      if (listener.net == ListenerNet::none) continue;
+      if (listener.net == ListenerNet::none || listener.key == server_listener) continue;
       auto address = inner_address(listener);
       if (!address) return propagate(address);
       edge.inner.push_back({listener.key, std::move(*address)});
@@ -331,7 +344,11 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
     plan.tracker->listen =
         ports.pick(single ? "port" : "tracker-port", options.tracker_port, default_tracker_port);
   }
-  if (config.proxy) plan_proxy(options, config, plan);
+  if (config.proxy) {
+    plan_proxy(options, config, plan);
+    if (Result<void> chosen = choose_server_listener(*config.proxy, *plan.proxy); !chosen)
+      return propagate(chosen);
+  }
   if (config.agent) {
     if (Result<void> planned = plan_agent(options, config, plan, random); !planned) return propagate(planned);
   }

@@ -114,6 +114,25 @@ TEST_CASE("the origin finds itself in its cluster list, or says why not") {
   CHECK(label("'alias:15002'") == std::string("alias:15002"));
 }
 
+TEST_CASE("the proxy itself opens the listener that takes notifications") {
+  Options options = herd();
+  options.config_file = "/h.yaml";
+  const auto plan = [&](const std::string& yaml) {
+    return planned(options, {"10.1.1.1", "box"}, {{"/h.yaml", yaml}});
+  };
+  const Result<Plan> inside = plan(
+      "proxy: {server: {listener: {net: unix, addr: /s}, prefetch_min_blob_size: 1k, prefetch_max_blob_size: "
+      "0}}");
+  REQUIRE(inside.has_value());
+  CHECK(inside->proxy->server_listen == io::Address{"unix:/s", 0});
+  CHECK(inside->edges.at(Role::proxy).inner.empty());
+  CHECK(inside->proxy->prefetch.blob_size_min == 1 * KiB);
+  CHECK(inside->proxy->prefetch.blob_size_max == 50 * GiB);
+  CHECK_FALSE(plan("proxy: {}")->proxy->server_listen);
+  CHECK_THAT(plan("proxy: {server: {listener: {net: tcp}}}").error().message,
+             Contains("server.listener.addr is empty"));
+}
+
 TEST_CASE("roles of one process share one store") {
   Options options = herd();
   options.config_file = "/h.yaml";

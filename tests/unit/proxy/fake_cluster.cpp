@@ -1,14 +1,29 @@
 #include "fake_cluster.h"
 
+#include <algorithm>
+
 #include "krakend/api/requests.h"
+#include "krakend/core/counted.h"
 
 namespace krakend::proxy {
 
-FakeOrigin::FakeOrigin(test::World& world) {
+namespace {
+
+std::string asked_for(const http::Request& request) {
+  return api::param(request, "namespace") + " " + api::param(request, "digest");
+}
+
+}  // namespace
+
+FakeOrigin::FakeOrigin(test::World& world) : clock_(*world.clock) {
   http::Router router;
   router.add("GET", "/blobs/{digest}/locations", [this](http::Request&) { return locations(); });
   router.add("HEAD", "/internal/namespace/{namespace}/blobs/{digest}", api::bind(this, &FakeOrigin::stat));
   router.add("GET", "/namespace/{namespace}/blobs/{digest}", api::bind(this, &FakeOrigin::download));
+  router.add("POST", "/namespace/{namespace}/blobs/{digest}/prefetch",
+             api::bind(this, &FakeOrigin::prefetch));
+  router.add("GET", "/internal/namespace/{namespace}/blobs/{digest}/metainfo",
+             api::bind(this, &FakeOrigin::metainfo));
   router.add("POST", "/namespace/{namespace}/blobs/{digest}/uploads", api::bind(this, &FakeOrigin::start));
   router.add("PATCH", "/namespace/{namespace}/blobs/{digest}/uploads/{uid}",
              api::bind(this, &FakeOrigin::patch));
@@ -41,11 +56,33 @@ Task<http::Response> FakeOrigin::download(http::Request& request) {
     co_return http::text_response(202);
   }
   ++downloads;
+  downloaded.push_back(asked_for(request));
+  const Counted counted(running);
+  co_await pass();
   if (wrong_downloads > 0) {
     --wrong_downloads;
     co_return http::text_response(200, wrong_bytes);
   }
   co_return http::text_response(200, found->second);
+}
+
+Task<> FakeOrigin::pass() {
+  most_running = std::max(most_running, running);
+  while (held) co_await clock_.sleep(1ms);
+}
+
+Task<http::Response> FakeOrigin::prefetch(http::Request& request) {
+  prefetched.push_back(asked_for(request));
+  const Counted counted(running);
+  co_await pass();
+  co_return http::text_response(blobs.contains(api::param(request, "digest")) ? 200 : prefetch_status);
+}
+
+Task<http::Response> FakeOrigin::metainfo(http::Request& request) {
+  heated.push_back(asked_for(request));
+  const Counted counted(running);
+  co_await pass();
+  co_return http::text_response(metainfo_status);
 }
 
 Task<http::Response> FakeOrigin::start(http::Request& request) {

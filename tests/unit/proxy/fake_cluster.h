@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "krakend/core/digest.h"
 #include "support/world.h"
@@ -30,15 +31,30 @@ class FakeOrigin {
   unsigned uploads = 0;
   std::string upload_namespace;
   std::string stat_namespace;
+  /// Namespace and digest of each prefetch and each request for metainfo, and what answers all of them.
+  std::vector<std::string> prefetched;
+  std::vector<std::string> heated;
+  std::vector<std::string> downloaded;
+  int prefetch_status = 202;
+  int metainfo_status = 202;
+  /// Downloads, prefetches and requests for metainfo that are under way, and the most that were.
+  unsigned running = 0;
+  unsigned most_running = 0;
+  /// They wait until it is opened.
+  bool held = false;
 
  private:
   Task<http::Response> locations();
   Task<http::Response> stat(http::Request& request);
   Task<http::Response> download(http::Request& request);
+  Task<http::Response> prefetch(http::Request& request);
+  Task<http::Response> metainfo(http::Request& request);
+  Task<> pass();
   Task<http::Response> start(http::Request& request);
   Task<http::Response> patch(http::Request& request);
   Task<http::Response> commit(http::Request& request);
 
+  io::Clock& clock_;
   std::map<std::string, std::string> pending_uploads_;
   io::Address address_;
 };
