@@ -65,7 +65,9 @@ std::vector<Most> limits_of(const Storm& storm, const Node& node) {
                         {"krakend_p2p_handshakes", 1024},
                         {"krakend_p2p_queued_requests_of_peer", 512},
                         {"krakend_p2p_uploads", 16},
-                        {"krakend_http_requests_running", 8192}};
+                        {"krakend_http_requests_running", 8192},
+                        {"krakend_prefetch_blobs_running", 5},
+                        {"krakend_prefetch_blobs_waiting", 65'536}};
   constexpr unsigned old_max_open_conn = 10;
   const unsigned connections =
       options.starts_old ? std::max(old_max_open_conn, options.max_open_conn) : options.max_open_conn;
@@ -105,7 +107,8 @@ Task<> check_idle(Storm& storm) {
     const Gauges gauges = co_await read_metrics(*client, *address);
     for (const char* metric :
          {"krakend_p2p_connections", "krakend_p2p_requested_bytes", "krakend_p2p_queued_requests",
-          "krakend_p2p_uploads", "krakend_p2p_uploads_waiting", "krakend_p2p_handshakes"}) {
+          "krakend_p2p_uploads", "krakend_p2p_uploads_waiting", "krakend_p2p_handshakes",
+          "krakend_prefetch_blobs_running", "krakend_prefetch_blobs_waiting"}) {
       const auto found = gauges.find(metric);
       if (found != gauges.end() && found->second > 0)
         storm.fail(fmt::format("{}: idle, but {} is {}", node->name(), metric, found->second));

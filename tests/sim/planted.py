@@ -53,6 +53,8 @@ FAULTS = {
     "open-file": ("a blob that was opened is never closed", "src/storage/blob_store.cpp", "  return impl_->open(digest);\n",
                   "  static auto* const kept = new std::vector<BlobPtr>;\n  auto blob = co_await impl_->open(digest);\n"
                   "  if (blob) kept->push_back(*blob);\n  co_return blob;\n", ["push-storm"]),
+    "prefetch": ("a prefetch is acknowledged, and no origin asked", "src/api/origin_cluster.cpp",
+                 "last = co_await impl_->origin(host).prefetch(ns, digest);", "last = Result<void>{};", ["prefetch"]),
     "rot": ("a damaged piece on disk is served", "src/storage/blob.cpp",
             "if (sum != sums->piece_sum(index))", "if (false)", ["bit-rot"]),
     "early-flag": ("the flag of a blob is cleared before its backend has it", "roles/origin/write_back.cpp",

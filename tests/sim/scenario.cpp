@@ -7,6 +7,7 @@
 #include <map>
 
 #include "sim/faults.h"
+#include "sim/prefetch.h"
 #include "sim/storm.h"
 
 namespace krakend::sim {
@@ -139,6 +140,12 @@ Scenarios of_trouble() {
       {"clock-steps", {step_clocks, four_images}},
       {"slow-nodes", {slow_down, large_layers}},
       {"lying-peer", {lie, large_layers}},
+      {"prefetch",
+       {lose_blobs,
+        [](StormOptions& o) {
+          o.draw_prefetch();
+          o.pushes_first = o.shared_backend = true;
+        }}},
   };
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/checks.h"
+#include "sim/prefetch.h"
 
 namespace krakend::sim {
 namespace {
@@ -98,8 +99,14 @@ void Storm::build_servers() {
   const std::string blobs = backends("blobs", "sharded_docker_blob");
   const std::string of_origin =
       plain + fmt::format("metainfogen: {{piece_lengths: {{0: {}B}}}}\nwriteback: {{retry_interval: 5s}}\n",
-                          options_.piece_length);
-  const std::string of_proxy = plain + "registry: {delete_enabled: true}\n";
+                          options_.piece_length) +
+      // What waits for its write-back cannot be taken away.
+      (options_.prefetchers > 0 ? "blobserver: {duplicate_write_back_stagger: 1s}\n" : "");
+  std::string of_proxy = plain + "registry: {delete_enabled: true}\n";
+  if (options_.prefetchers > 0) {
+    of_proxy += fmt::format("server: {{listener: {{net: tcp, addr: \"{}:{}\"}}}}\n", proxy().host,
+                            PrefetchClient::server_port);
+  }
   if (options_.herd) {
     // The origin comes last: its `scheduler` block is added at the end.
     add("herd0", 6, 0, "herd",
@@ -120,10 +127,16 @@ void Storm::build_servers() {
   add("proxy0", 5, 0, "proxy", of_proxy + to_origins + to_index);
 }
 
+/// Who prefetches names a namespace, of one part or of several.
+std::string Storm::repo_name(unsigned number) const {
+  const char* const ns = options_.prefetchers == 0 ? "" : number % 2 == 0 ? "team/" : "team/deep/";
+  return fmt::format("{}repo{}", ns, number);
+}
+
 void Storm::build_images() {
   test::SeededRandom random(options_.seed + 1);
   for (unsigned i = 0; i < options_.images; ++i) {
-    Image image{fmt::format("repo{}", i), {}};
+    Image image{repo_name(i), {}};
     for (unsigned layer = 0; layer <= options_.layers; ++layer) {
       if (layer > 0 && !images_.empty() && random.unit() < options_.overlap) {
         const SimBlob* const other = images_[random.below(images_.size())].layers.back();
@@ -379,15 +392,18 @@ Outcome Storm::run(Fault fault) {
     if (node->name().starts_with("agent")) spawn(pull_images(*node), "pull");
   }
   if (options_.collects) cluster_.tasks().spawn(collect_garbage(), "collector");
+  for (unsigned i = 0; i < options_.prefetchers; ++i) cluster_.tasks().spawn(prefetch_images(), "prefetch");
   if (fault && options_.fault_ends)
     spawn(fault(*this), "fault");
   else if (fault)
     cluster_.tasks().spawn(fault(*this), "fault");
   if (!cluster_.run_until([this] { return workers_ == 0; }, work_limit)) fail("the work does not end");
+  if (!cluster_.run_until([this] { return background_ == 0; }, check_limit)) fail("a fault does not end");
   if (options_.even) check_waits();
   heal();
   if (!cluster_.start_all(start_limit)) fail("a node does not start again");
   cluster_.run_for(30s);  // health checks find the way back
+  if (options_.prefetchers > 0) check_prefetches();
   check_images();
   if (options_.collects)
     check_garbage();

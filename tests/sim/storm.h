@@ -29,6 +29,8 @@ class Storm {
   io::Random& random() { return cluster_.random(); }
   const StormOptions& options() const { return options_; }
   bool working() const { return workers_ > 0; }
+  /// What goes on beside the work, and has to see its end before the checks begin.
+  unsigned& background() { return background_; }
   Duration between(Duration least, Duration most);
   Node& node(const std::string& name);
   /// Any node that is wanted, of a role or of all; none of the steady agents.
@@ -59,6 +61,7 @@ class Storm {
   void build();
   void build_servers();
   void build_images();
+  std::string repo_name(unsigned number) const;
   void add(const std::string& name, unsigned net, unsigned number, const std::string& role,
            const std::string& yaml);
   std::string scheduler_of(const std::string& name, bool old) const;
@@ -69,6 +72,9 @@ class Storm {
   Task<> pull_images(Node& agent);
   Task<> check_image(const Image& image, io::Address registry);
   Task<> collect_garbage();
+  Task<> prefetch_images();
+  Task<> check_prefetched(const Image& image, unsigned way);
+  void check_prefetches();
   void check_garbage();
   void check_images();
   void check_quiet();
@@ -88,6 +94,7 @@ class Storm {
   HostId client_host_ = 0;
   HostId liar_host_ = 0;
   unsigned workers_ = 0;
+  unsigned background_ = 0;
   bool collecting_ = false;
 };
 

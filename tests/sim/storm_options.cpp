@@ -65,6 +65,14 @@ StormOptions StormOptions::draw(uint64_t seed) {
   return out;
 }
 
+void StormOptions::draw_prefetch() {
+  constexpr uint64_t own_numbers = 0x70726566;
+  test::SeededRandom random(seed ^ own_numbers);
+  prefetchers = static_cast<unsigned>(1 + random.below(4));
+  images = static_cast<unsigned>(2 + random.below(5));
+  backend_latency = pick<Duration>(random, {0ms, 5ms, 100ms, 1s});
+}
+
 std::string StormOptions::text() const {
   return fmt::format(
              "{} origins {} trackers {} agents {} max_replica {} rate {} latency {} us sync {} us disk {} "
@@ -74,6 +82,7 @@ std::string StormOptions::text() const {
              in_us(backend_latency), in_us(listing_lag)) +
          fmt::format("images {} layers {} moves {} overlap {} deletions {} sizes {} to {}; ", images, layers,
                      moves, overlap, deletions, least, largest) +
+         (prefetchers > 0 ? fmt::format("prefetchers {}; ", prefetchers) : std::string()) +
          fmt::format("piece_length {} {}", piece_length, starts_old ? old_scheduler() : scheduler());
 }
 

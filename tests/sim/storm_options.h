@@ -41,6 +41,7 @@ struct StormOptions {
   uint64_t largest = 8 * MiB;
   uint64_t least = 1;
   bool collects = false;       ///< garbage is collected, during the work and after it
+  unsigned prefetchers = 0;    ///< clients that have images brought to the origins, during the work
   unsigned steady_agents = 0;  ///< nothing happens to these, so every pull of theirs is good at once
   bool fault_ends = false;     ///< by itself, and the work ends after it
   bool pushes_first = false;   ///< what goes wrong does so while the agents pull
@@ -57,6 +58,8 @@ struct StormOptions {
   bool starts_old = false;  ///< with the reference's constants
 
   static StormOptions draw(uint64_t seed);
+  /// What only the scenario of prefetches draws, from numbers of its own: the other scenarios stay as they are.
+  void draw_prefetch();
   std::string text() const;
   NetworkOptions network() const;
   /// The `scheduler` block of agents and origins.
