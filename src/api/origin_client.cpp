@@ -93,8 +93,11 @@ Task<Result<void>> OriginClient::download(std::string ns, Digest digest, io::Byt
 }
 
 Task<Result<void>> OriginClient::prefetch(std::string ns, Digest digest) {
-  auto response =
-      co_await call(client_, "POST", host_, blob_path(ns, digest) + "/prefetch", limits::prefetch);
+  const std::string target = blob_path(ns, digest) + "/prefetch";
+  auto response = co_await call(client_, "POST", host_, target, limits::prefetch);
+  // The kept connection may have been one to an earlier life of the origin: asking twice does no harm.
+  if (!response && response.error().code == Errc::network)
+    response = co_await call(client_, "POST", host_, target, limits::prefetch);
   if (!response && response.error().code != Errc::pending) co_return propagate(response);
   co_return Result<void>{};
 }

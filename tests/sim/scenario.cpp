@@ -190,6 +190,7 @@ const std::vector<Regression>& regressions() {
       {"the collector ends before its workers", "garbage", 1},
       {"several peers are told at once that there is room", "pull-storm", 6},
       {"a push is acknowledged whose write-back could not be queued", "disk-full", 9},
+      {"a prefetch meets a connection to an earlier life of the only owner", "prefetch", 7006},
   };
   return all;
 }

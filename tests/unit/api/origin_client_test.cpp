@@ -198,6 +198,14 @@ TEST_CASE("200 and 202 both say that a prefetch goes well") {
     CHECK(test::run(f.loop, f.origin.prefetch("library/ubuntu", digest)));
   }
   CHECK(f.http.calls[0] == "POST " + host + ns_blob + "/prefetch");
+  int lost = 1;
+  f.http.reply([&lost](const http::ClientRequest&) -> Result<http::ClientResponse> {
+    if (lost-- > 0) return fail(Errc::network, "connection lost");
+    return answer(202);
+  });
+  CHECK(test::run(f.loop, f.origin.prefetch("x", digest)));  // the connection was to an earlier life
+  lost = 2;
+  CHECK(test::run(f.loop, f.origin.prefetch("x", digest)).error().code == Errc::network);
   f.reply(answer(404));
   CHECK(test::run(f.loop, f.origin.prefetch("x", digest)).error().code == Errc::not_found);
   f.reply(answer(503));
