@@ -18,25 +18,71 @@ RetryQueue::RetryQueue(Services services, RetryQueueOptions options, Execute exe
 Result<void> RetryQueue::load() {
   auto left = services_.table.read();
   if (!left) return propagate(left);
-  for (RetryTask& task : *left) remember(std::move(task));
-  if (!entries_.empty()) log_.info("{} tasks are left from before the start", entries_.size());
+  take_over(std::move(*left));
   return {};
+}
+
+void RetryQueue::take_over(std::vector<RetryTask> left) {
+  for (RetryTask& task : left) remember(std::move(task));
+  if (!entries_.empty()) log_.info("{} tasks are left from before the start", entries_.size());
+}
+
+TimePoint RetryQueue::due_at(const RetryTask& task) const {
+  const Duration waited = services_.clock.wall() - task.created;
+  return services_.clock.now() + std::max(task.delay - waited, Duration::zero());
 }
 
 void RetryQueue::remember(RetryTask task) {
   const auto entry = std::make_shared<Entry>();
   // A clock that was set back must not put a task off for longer than its delay.
-  const auto wall = services_.clock.wall();
-  task.created = std::min(task.created, wall);
-  const Duration waited = wall - task.created;
-  entry->due = services_.clock.now() + std::max(task.delay - waited, Duration::zero());
+  task.created = std::min(task.created, services_.clock.wall());
+  task.dependencies = {};
+  entry->due = due_at(task);
   entry->task = std::move(task);
   entries_[Key(entry->task.name, entry->task.ns)] = entry;
+  wait_until_due(entry);
+}
+
+void RetryQueue::wait_until_due(const EntryPtr& entry) {
   waiting_.emplace(entry->due, entry);
   changed_.notify_all();
 }
 
+void RetryQueue::unschedule(const EntryPtr& entry) {
+  const auto [first, last] = waiting_.equal_range(entry->due);
+  const auto found =
+      std::find_if(first, last, [&entry](const auto& waiting) { return waiting.second == entry; });
+  if (found != last) waiting_.erase(found);
+}
+
+Task<Result<bool>> RetryQueue::renew(RetryTask task) {
+  const EntryPtr entry = entries_.at(Key(task.name, task.ns));
+  if (entry->leaving) {
+    co_await changed_.wait();
+    co_return false;
+  }
+  ++entry->renewed;
+  ++entry->renewing;
+  task.created = services_.clock.wall();
+  auto told = co_await services_.table.add(task);
+  --entry->renewing;
+  if (!told) co_return propagate(told);
+  entry->task.forwarded = entry->task.forwarded && task.forwarded;
+  const TimePoint due = due_at(task);
+  if (!entry->running && due < entry->due) {
+    unschedule(entry);
+    entry->due = due;
+    wait_until_due(entry);
+  }
+  co_return true;
+}
+
 Task<Result<void>> RetryQueue::add(RetryTask task) {
+  while (options_.renews && entries_.contains(Key(task.name, task.ns))) {
+    auto renewed = co_await renew(task);
+    if (!renewed) co_return propagate(renewed);
+    if (*renewed) co_return Result<void>{};
+  }
   if (entries_.contains(Key(task.name, task.ns))) co_return Result<void>{};
   if (entries_.size() >= options_.tasks_max) {
     co_return fail(Errc::unavailable, "{} tasks wait already, which is the limit: try again later",
@@ -45,7 +91,9 @@ Task<Result<void>> RetryQueue::add(RetryTask task) {
   task.created = services_.clock.wall();
   auto added = co_await services_.table.add(task);
   if (!added) co_return added;
-  if (!entries_.contains(Key(task.name, task.ns))) remember(std::move(task));
+  const bool meanwhile = entries_.contains(Key(task.name, task.ns));
+  if (!meanwhile) remember(std::move(task));
+  if (meanwhile && options_.renews) co_return co_await add(std::move(task));
   co_return Result<void>{};
 }
 
@@ -69,10 +117,17 @@ Task<Result<void>> RetryQueue::try_once(EntryPtr entry) {
       queue.changed_.notify_all();
     }
   } const ended{*this, *entry};
+  const unsigned renewed = entry->renewed;
   auto done = co_await execute_(entry->task);
+  // Whoever adds it again must not find it done by what held before.
+  if (done && (entry->renewed != renewed || entry->renewing > 0)) co_return done;
+  entry->leaving = done.has_value();
   if (done) done = co_await services_.table.remove(entry->task.ns, entry->task.name);
+  entry->leaving = false;
   if (done) {
     entries_.erase(Key(entry->task.name, entry->task.ns));
+    if (options_.quiet && entry->task.failures > 0)
+      log_.info("{} done after {} failures", entry->task.name, entry->task.failures);
     co_return done;
   }
   ++entry->task.failures;
@@ -83,13 +138,24 @@ Task<Result<void>> RetryQueue::try_once(EntryPtr entry) {
 
 Task<> RetryQueue::attempt(EntryPtr entry) {
   auto done = co_await try_once(entry);
-  if (done) co_return;
-  const Duration pause = options_.backoff.pause(entry->task.failures - 1, services_.random);
-  log_.warn("{} failed {} times, again in {}: {}", entry->task.name, entry->task.failures,
-            format_duration(std::chrono::round<std::chrono::milliseconds>(pause)), done.error().message);
+  const auto found = entries_.find(Key(entry->task.name, entry->task.ns));
+  const bool again = done && found != entries_.end() && found->second == entry;
+  if (done && !again) co_return;
+  const Duration pause =
+      again ? Duration::zero() : options_.backoff.pause(entry->task.failures - 1, services_.random);
+  if (!again) tell_of(entry->task, pause, done.error());
   entry->due = services_.clock.now() + pause;
-  waiting_.emplace(entry->due, entry);
-  changed_.notify_all();
+  wait_until_due(entry);
+}
+
+void RetryQueue::tell_of(const RetryTask& task, Duration pause, const Error& error) {
+  const std::string text =
+      fmt::format("{} failed {} times, again in {}: {}", task.name, task.failures,
+                  format_duration(std::chrono::round<std::chrono::milliseconds>(pause)), error.message);
+  if (options_.quiet && task.failures > 1)
+    log_.debug("{}", text);
+  else
+    log_.warn("{}", text);
 }
 
 Task<RetryQueue::EntryPtr> RetryQueue::take(std::string name) {
@@ -98,7 +164,7 @@ Task<RetryQueue::EntryPtr> RetryQueue::take(std::string name) {
     if (found == entries_.end() || found->first.first != name) co_return nullptr;
     const EntryPtr entry = found->second;
     if (!entry->running) {
-      std::erase_if(waiting_, [&entry](const auto& waiting) { return waiting.second == entry; });
+      unschedule(entry);
       co_return entry;
     }
     co_await changed_.wait();

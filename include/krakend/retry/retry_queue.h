@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "krakend/core/log.h"
 #include "krakend/io/backoff.h"
@@ -25,6 +26,12 @@ struct RetryQueueOptions {
   size_t parallel = 6;
   /// Between the attempts of a task.
   io::Backoff backoff{1s, 2, 30s};
+  /// For work that depends on how things are when it begins: what is added again while it runs is run once
+  /// more, what waits is due at the sooner of both times, and the table is told each time. Otherwise what is
+  /// there already stays as it is.
+  bool renews = false;
+  /// Of a task that goes on failing only the first failure is a warning.
+  bool quiet = false;
 };
 
 /// Runs tasks until they succeed, over restarts. The same task twice is one. Nothing is ever dropped: a full
@@ -43,6 +50,8 @@ class RetryQueue {
 
   /// Reads what an earlier run left. Blocks: before the first add().
   Result<void> load();
+  /// The same of tasks that somebody has read from the table.
+  void take_over(std::vector<RetryTask> left);
   /// Durable when it returns. unavailable: the queue is full.
   Task<Result<void>> add(RetryTask task);
   /// Whether there is a task of that name, in any namespace.
@@ -73,16 +82,26 @@ class RetryQueue {
     /// By the steady clock: setting the other one neither hurries a task nor puts it off.
     TimePoint due;
     bool running = false;
+    bool leaving = false;  ///< done; its row is being removed
+    /// Times it was added again, and such calls that have not returned.
+    unsigned renewed = 0;
+    unsigned renewing = 0;
   };
   using EntryPtr = std::shared_ptr<Entry>;
 
+  TimePoint due_at(const RetryTask& task) const;
   void remember(RetryTask task);
+  /// Of what is there already; false when it is on its way out.
+  Task<Result<bool>> renew(RetryTask task);
+  void wait_until_due(const EntryPtr& entry);
+  void unschedule(const EntryPtr& entry);
   /// A task of that name that is not running, taken out of waiting_; null when there is none of that name.
   Task<EntryPtr> take(std::string name);
   void begin(Entry& entry);
   /// The entry has begun.
   Task<> attempt(EntryPtr entry);
   Task<Result<void>> try_once(EntryPtr entry);
+  void tell_of(const RetryTask& task, Duration pause, const Error& error);
   /// Starts what is due; how long until the next one is.
   Duration start_due();
 

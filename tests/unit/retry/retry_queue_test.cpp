@@ -30,6 +30,9 @@ struct Stage {
   std::set<std::string> failing;
   std::vector<std::string> done;
   unsigned attempts = 0;
+  /// Called while work is done.
+  std::function<Task<>()> meanwhile;
+  bool refused = false;
 
   explicit Stage(RetryQueueOptions wanted = {}) : options(wanted) {
     clock.advance(24h * 365 * 60);
@@ -61,6 +64,8 @@ struct Stage {
   }
   Task<Result<void>> work(RetryTask task) {
     ++attempts;
+    const auto first = std::exchange(meanwhile, nullptr);
+    if (first) co_await first();
     if (failing.contains(task.name)) co_return fail(Errc::io, "backend is away");
     done.push_back(task.ns + "/" + task.name);
     co_return Result<void>{};
@@ -169,6 +174,42 @@ TEST_CASE(
   for (int i = 0; i < 6; ++i) pass(10s);
   CHECK(s.attempts == 2);
   test::run(s.loop, again.stop());
+}
+
+TEST_CASE("what is renewed while it runs is run once more, and only then is it gone") {
+  Stage s({.renews = true});
+  REQUIRE(s.add("a", 1h));
+  s.meanwhile = [&s]() -> Task<> {
+    RetryTask task;
+    task.ns = "ns";
+    task.name = "a";
+    auto added = co_await s.queue->add(std::move(task));
+    s.refused = !added;
+  };
+  REQUIRE(s.run_now("a"));
+  CHECK_FALSE(s.refused);
+  CHECK(s.attempts == 2);
+  CHECK(s.rows().empty());
+  CHECK(s.queue->status().tasks == 0);
+}
+
+TEST_CASE("what is renewed while it waits is due at the sooner time") {
+  Stage s({.renews = true});
+  io::TaskGroup tasks(s.loop);
+  tasks.spawn(s.queue->run(), "queue");
+  const auto pass = [&s](Duration time) {
+    s.clock.advance(time);
+    for (int round = 0; round < 50; ++round) s.loop.poll();
+  };
+  REQUIRE(s.add("a", 1h));
+  REQUIRE(s.add("a", 10s));
+  REQUIRE(s.add("a", 2h));
+  pass(9s);
+  CHECK(s.attempts == 0);
+  pass(2s);
+  CHECK(s.attempts == 1);
+  CHECK(s.queue->status().tasks == 0);
+  test::run(s.loop, tasks.stop());
 }
 
 TEST_CASE("tables of the reference are taken over") {
