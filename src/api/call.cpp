@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "krakend/api/clients.h"
+
 namespace krakend::api {
 
 Result<http::ClientRequest> make_request(std::string method, const std::string& host, std::string target,
@@ -42,6 +44,10 @@ bool no_answer(const Error& error) {
 bool retryable_status(const Error& error) {
   const int status = error.http_status;
   return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+bool is_away(const Error& error) {
+  return no_answer(error) || retryable_status(error);
 }
 
 }  // namespace krakend::api

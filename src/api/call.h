@@ -28,6 +28,10 @@ inline constexpr Duration tracker_metainfo = 10s;
 inline constexpr Duration tag_get = 10s;
 inline constexpr Duration tag_put = 30s;
 inline constexpr Duration tag_list = 60s;
+inline constexpr Duration tag_duplicate = 10s;
+inline constexpr Duration origin_address = 5s;
+/// One answer to the wish for a copy in another cluster: krakend's origins say "pending" long before.
+inline constexpr Duration replicate = 60s;
 }  // namespace limits
 
 /// A request to the host of label "host:port".

@@ -171,6 +171,14 @@ Task<Result<void>> OriginClient::erase(std::string ns, Digest digest) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> OriginClient::replicate(std::string ns, Digest digest, std::string remote) {
+  // The address goes as it is (contract backends-replication §12).
+  std::string target = blob_path(ns, digest) + "/remote/" + remote;
+  auto response = co_await call(client_, "POST", host_, std::move(target), limits::replicate);
+  if (!response) co_return propagate(response);
+  co_return Result<void>{};
+}
+
 Task<Result<void>> OriginClient::ready() {
   auto response = co_await call(client_, "GET", host_, "/readiness", limits::readiness);
   if (!response) co_return propagate(response);

@@ -55,6 +55,7 @@ struct OriginCluster::Impl {
   Hosts with_others(Hosts owners) const;
   Task<Result<void>> download_from(std::string host, std::string ns, Digest digest,
                                    const std::function<Result<io::ByteSink*>()>& restart);
+  Task<Result<void>> replicate_from(std::string host, std::string ns, Digest digest, std::string remote);
   Task<Result<PeerContext>> ask_context(std::string host) { co_return co_await origin(host).peer_context(); }
   Task<> fetch_context(std::string host, std::shared_ptr<std::vector<std::optional<Result<PeerContext>>>> out,
                        size_t index);
@@ -201,6 +202,33 @@ Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::File
     if (!no_answer(last.error()) && !retryable_status(last.error())) break;
   }
   co_return last;
+}
+
+Task<Result<void>> OriginCluster::replicate(std::string ns, Digest digest, std::string remote) {
+  auto owners = co_await locations(digest);
+  if (!owners) co_return propagate(owners);
+  Error last;
+  for (const std::string& host : *owners) {
+    auto done = co_await impl_->replicate_from(host, ns, digest, remote);
+    if (done) co_return done;
+    last = done.error();
+    const bool refused = last.http_status != 0 && last.http_status < 500 && last.code != Errc::pending;
+    if (refused) co_return done;
+    impl_->log.debug("origin {} does not copy {} to {}: {}", host, digest.str(), remote, last.message);
+  }
+  co_return fail(std::move(last));
+}
+
+Task<Result<void>> OriginCluster::Impl::replicate_from(std::string host, std::string ns, Digest digest,
+                                                       std::string remote) {
+  const TimePoint deadline = services.clock.now() + poll_limit;
+  for (unsigned retry = 0;; ++retry) {
+    auto done = co_await origin(host).replicate(ns, digest, remote);
+    if (done || done.error().code != Errc::pending) co_return done;
+    const Duration pause = poll_backoff.pause(retry, services.random);
+    if (services.clock.now() + pause > deadline) co_return done;
+    co_await services.clock.sleep(pause);
+  }
 }
 
 Task<Result<void>> OriginCluster::erase(std::vector<std::string> namespaces, Digest digest) {

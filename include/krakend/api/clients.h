@@ -29,6 +29,14 @@ inline constexpr std::string_view push_namespace = "TODO";
 /// once, with the bytes as they come, instead of with 202.
 inline constexpr std::string_view follow_header = "X-Krakend-Follow";
 
+/// krakend's own, on PUT /tags/... and its duplicate: the tag comes from another cluster. Whoever passes it
+/// on only fills gaps: else a cluster that is behind would take back what the first one has changed since.
+inline constexpr std::string_view forwarded_header = "X-Krakend-Forwarded";
+
+/// Nobody answered, or somebody who cannot just now (429, 502, 503, 504): worth another try, there or
+/// elsewhere.
+bool is_away(const Error& error);
+
 /// Typed calls to one origin (contract http-api §4). Error::http_status carries an unexpected status;
 /// not_found for 404, pending for 202, already_exists for 409.
 class OriginClient {
@@ -56,6 +64,8 @@ class OriginClient {
   Task<Result<void>> remove(Digest digest);
   /// Also from the backend of the namespace, and when it is not written back yet (krakend's own).
   Task<Result<void>> erase(std::string ns, Digest digest);
+  /// Has it copy the blob to the origins of another cluster, reached at "host:port". pending: it is at it.
+  Task<Result<void>> replicate(std::string ns, Digest digest, std::string remote);
   Task<Result<void>> ready();
   /// Tells that this caller's origin has started and may lack blobs (krakend's own).
   Task<Result<void>> repair();
@@ -96,6 +106,8 @@ class OriginCluster {
   /// A small blob as text; corrupt when its bytes are not those of the digest, too_large beyond `limit`.
   Task<Result<std::string>> download_text(std::string ns, Digest digest, uint64_t limit);
   Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
+  /// Has the owners copy the blob to another cluster: the first that can, polled while it is at it.
+  Task<Result<void>> replicate(std::string ns, Digest digest, std::string remote);
   /// Removes the blob from every origin and from the backend of each namespace; success when nobody has it.
   /// An origin that cannot be asked is an error: the blob may still be there, try again.
   Task<Result<void>> erase(std::vector<std::string> namespaces, Digest digest);
@@ -117,6 +129,17 @@ class TagClient {
   /// `tag` is "repo:tag". not_found.
   Task<Result<Digest>> get(std::string tag);
   Task<Result<void>> put(std::string tag, Digest digest, bool replicate);
+  /// A tag of another cluster; `fill`: only where there is none. already_exists: there is another one.
+  Task<Result<void>> put_forwarded(std::string tag, Digest digest, bool fill);
+  /// Whether the tag is there.
+  Task<Result<bool>> has(std::string tag);
+  /// Where the cluster of the build-index takes blobs: "host:port".
+  Task<Result<std::string>> origin();
+  /// Among the build-indexes of one cluster (contract http-api §6.8, §6.9): what a put has changed, and what
+  /// is to be replicated by whoever of them comes first; after `delay`.
+  Task<Result<void>> duplicate_put(std::string tag, Digest digest, Duration delay);
+  Task<Result<void>> duplicate_replicate(std::string tag, Digest digest, std::vector<Digest> dependencies,
+                                         Duration delay, bool forwarded);
   /// not_found. krakend's own: a reference build-index answers 405.
   Task<Result<void>> remove(std::string tag);
   /// All names under a prefix, all pages; "" lists everything.
