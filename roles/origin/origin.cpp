@@ -66,7 +66,8 @@ struct Origin::Impl {
         blobs({store, refresher, backends, engine, ring, leases, write_back}, options.piece_lengths, log),
         collection({services.loop, tasks, store, refresher, backends, engine, ring, leases, write_back}, log),
         cleanup({services.clock, store, engine, ring, write_back}, options.self, log),
-        remote({services.loop, services.clock, services.random, services.client, store, refresher, leases},
+        remote({services.loop, services.clock, services.random, tasks, services.client, store, refresher,
+                leases},
                log),
         repair({services.loop, services.clock, services.client, store, ring, replicator, services.metrics},
                options.self, log) {}

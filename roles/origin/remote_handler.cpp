@@ -8,6 +8,9 @@
 
 namespace krakend::origin {
 
+RemoteHandler::RemoteHandler(Services services, Logger log)
+    : services_(services), log_(std::move(log)), ended_(services.loop) {}
+
 void RemoteHandler::add_routes(http::Router& router) {
   router.add("POST", "/namespace/{namespace}/blobs/{digest}/remote/{remote}",
              api::bind(this, &RemoteHandler::replicate));
@@ -16,28 +19,78 @@ void RemoteHandler::add_routes(http::Router& router) {
 Task<http::Response> RemoteHandler::replicate(http::Request& request) {
   auto digest = api::digest_param(request);
   if (!digest) co_return http::error_response(digest.error());
-  const std::string ns = api::param(request, "namespace");
-  const std::string remote = api::param(request, "remote");
-  if (auto address = io::Address::parse(remote); !address) co_return http::error_response(address.error());
-  co_await services_.leases.use(*digest);
-  auto blob = co_await services_.store.open(*digest);
+  const Key key(api::param(request, "namespace"), *digest, api::param(request, "remote"));
+  if (auto address = io::Address::parse(std::get<2>(key)); !address)
+    co_return http::error_response(address.error());
+  CopyPtr copy = find(key);
+  if (!copy) {
+    auto blob = co_await open(std::get<0>(key), *digest);
+    if (!blob) co_return refresh_response(blob.error());
+    copy = find(key);
+    if (!copy && copies_.size() >= max_copies)
+      co_return http::text_response(
+          503, fmt::format("{} copies to other clusters at once are the limit", copies_.size()));
+    if (!copy) {
+      copy = copies_[key] = std::make_shared<Copy>();
+      services_.tasks.spawn(run(copy, key, std::move(*blob)), "copy to another cluster");
+    }
+  }
+  const TimePoint limit = services_.clock.now() + wait_limit;
+  while (!copy->outcome && services_.clock.now() < limit)
+    (void)co_await ended_.wait_for(services_.clock, limit - services_.clock.now());
+  if (!copy->outcome) co_return http::text_response(202);
+  if (!*copy->outcome) co_return api::error_with_status(500, copy->outcome->error());
+  co_return http::text_response(200);
+}
+
+Task<Result<storage::BlobPtr>> RemoteHandler::open(std::string ns, Digest digest) {
+  co_await services_.leases.use(digest);
+  auto blob = co_await services_.store.open(digest);
   if (!blob && blob.error().code == Errc::not_found) {
-    auto refreshed = co_await services_.refresher.refresh(ns, *digest, false);
-    if (!refreshed) co_return refresh_response(refreshed.error());
-    blob = co_await services_.store.open(*digest);
+    auto refreshed = co_await services_.refresher.refresh(std::move(ns), digest, false);
+    if (!refreshed) co_return propagate(refreshed);
+    blob = co_await services_.store.open(digest);
   }
-  if (blob) {
-    auto good = co_await (*blob)->check();
-    if (!good) blob = fail(good.error());
-  }
-  if (!blob) co_return refresh_response(blob.error());
+  if (!blob) co_return blob;
+  auto good = co_await (*blob)->check();
+  if (!good) co_return propagate(good);
+  co_return blob;
+}
+
+Task<> RemoteHandler::run(CopyPtr copy, Key key, storage::BlobPtr blob) {
+  const auto& [ns, digest, remote] = key;
+  // Whatever ends this, those who wait are told.
+  struct Ended {
+    RemoteHandler& handler;
+    Copy& copy;
+    ~Ended() {
+      if (!copy.outcome) copy.outcome = fail(Errc::cancelled, "the copy was given up");
+      copy.ended = handler.services_.clock.now();
+      handler.ended_.notify_all();
+    }
+  } const ended{*this, *copy};
   std::vector<std::string> hosts{remote};
   api::OriginCluster cluster({services_.loop, services_.client, services_.clock, services_.random},
                              std::move(hosts), log_);
-  auto sent = co_await cluster.upload(ns, *digest, (*blob)->file(), (*blob)->size());
-  if (!sent) co_return api::error_with_status(500, sent.error());
-  log_.info("{} replicated to the cluster at {}", digest->str(), remote);
-  co_return http::text_response(200);
+  auto sent = co_await cluster.upload(ns, digest, blob->file(), blob->size());
+  if (sent)
+    log_.info("{} replicated to the cluster at {}", digest.str(), remote);
+  else
+    log_.debug("{} is not replicated to the cluster at {}: {}", digest.str(), remote, sent.error().message);
+  copy->outcome = std::move(sent);
+}
+
+RemoteHandler::CopyPtr RemoteHandler::find(const Key& key) {
+  forget_old();
+  const auto found = copies_.find(key);
+  return found == copies_.end() ? nullptr : found->second;
+}
+
+void RemoteHandler::forget_old() {
+  const TimePoint now = services_.clock.now();
+  std::erase_if(copies_, [now](const auto& entry) {
+    return entry.second->outcome && now - entry.second->ended > outcome_memory;
+  });
 }
 
 }  // namespace krakend::origin
