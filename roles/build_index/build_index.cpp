@@ -1,6 +1,5 @@
 #include "roles/build_index/build_index.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "krakend/api/clients.h"
@@ -10,6 +9,7 @@
 #include "krakend/core/internal_tags.h"
 #include "krakend/io/task_group.h"
 #include "roles/build_index/dependency_resolver.h"
+#include "roles/build_index/duplicate_body.h"
 #include "roles/build_index/listing.h"
 #include "roles/build_index/tag_store.h"
 
@@ -33,7 +33,9 @@ size_t bytes_of(const Names& names) {
 }
 
 /// What other clusters are told to push to: the name, where there is one (contract core-formats §13).
-std::string pick_origin(const cluster::HostsOptions& origins, io::Random& random) {
+std::string pick_origin(const BuildIndexOptions& options, io::Random& random) {
+  if (!options.advertised_origin.empty()) return options.advertised_origin;
+  const cluster::HostsOptions& origins = options.origins;
   if (!origins.dns.empty()) return origins.dns;
   return origins.fixed.empty() ? std::string() : origins.fixed[random.below(origins.fixed.size())];
 }
@@ -46,13 +48,13 @@ http::Response server_error(const Error& error) {
 }  // namespace
 
 struct BuildIndex::Impl {
-  Impl(api::Services s, backend::Backends& backends, BuildIndexOptions o)
+  Impl(api::Services s, backend::Backends& backends, retry::TaskTable* replications, BuildIndexOptions o)
       : services(std::move(s)),
         options(std::move(o)),
         log(services.log.module("build_index")),
         origin_hosts(services.loop, services.net, services.clock, options.origins, log),
         origins({services.loop, services.client, services.clock, services.random}, origin_hosts.hosts(), log),
-        origin_address(pick_origin(options.origins, services.random)),
+        origin_address(pick_origin(options, services.random)),
         tasks(services.loop, log),
         tags(backends),
         tag_cache(services.loop, services.clock, {options.cache.tag_ttl, 0s, max_tags}),
@@ -61,7 +63,13 @@ struct BuildIndex::Impl {
         repositories(services.loop, services.clock,
                      {options.cache.repository_ttl, options.cache.error_ttl, max_lists, max_list_bytes},
                      bytes_of),
-        resolver({services.loop, services.clock, services.random, tasks, origins, tags}) {}
+        resolver({services.loop, services.clock, services.random, tasks, origins, tags}),
+        neighbours(
+            {services.loop, services.net, services.clock, services.random, services.client, services.metrics},
+            options.neighbours, log),
+        replicator({services.loop, services.clock, services.random, services.client, tasks, replications,
+                    origins, resolver, tags, services.metrics},
+                   options.replication, log) {}
 
   http::Router router();
   Task<http::Response> health(http::Request& request);
@@ -80,8 +88,22 @@ struct BuildIndex::Impl {
   Task<Result<Names>> names_below(ListCache& cache, std::string prefix);
   Task<Result<Names>> read_names(std::string prefix);
   void changed(const std::string& tag);
-  Task<Result<void>> check_dependencies(std::string tag, Digest digest);
-  Task<Result<void>> read_duplicate_body(http::Request& request);
+  Task<Result<std::vector<Digest>>> check_dependencies(std::string tag, Digest digest);
+  Task<Result<DuplicateBody>> read_duplicate_body(http::Request& request);
+  /// What a put carries on to others; `forwarded` says whether another cluster sent it.
+  struct Put {
+    std::string tag;
+    Digest digest;
+    bool replicate = false;
+    bool forwarded = false;
+    bool fill = false;  ///< only where there is no such tag
+    std::vector<Digest> dependencies;
+  };
+  Result<Put> parse_put(const http::Request& request);
+  Task<http::Response> carry_on(Put put);
+  Task<Result<void>> replicate(std::string tag, Digest digest, std::vector<Digest> dependencies,
+                               bool forwarded);
+  bool to_replicate(const std::string& tag) const;
 
   api::Services services;
   const BuildIndexOptions options;
@@ -95,10 +117,13 @@ struct BuildIndex::Impl {
   ListCache lists;
   ListCache repositories;
   DependencyResolver resolver;
+  Neighbours neighbours;
+  TagReplicator replicator;
 };
 
-BuildIndex::BuildIndex(api::Services services, backend::Backends& backends, BuildIndexOptions options)
-    : impl_(std::make_unique<Impl>(std::move(services), backends, std::move(options))) {}
+BuildIndex::BuildIndex(api::Services services, backend::Backends& backends, retry::TaskTable* replications,
+                       BuildIndexOptions options)
+    : impl_(std::make_unique<Impl>(std::move(services), backends, replications, std::move(options))) {}
 BuildIndex::~BuildIndex() = default;
 
 Result<io::Address> BuildIndex::start() {
@@ -106,6 +131,10 @@ Result<io::Address> BuildIndex::start() {
     auto added = impl_->resolver.add_rule(regex, type);
     if (!added) return propagate(added);
   }
+  if (auto added = impl_->replicator.add_remotes(impl_->options.remotes); !added) return propagate(added);
+  if (auto started = impl_->replicator.start(); !started) return propagate(started);
+  impl_->tasks.spawn(impl_->origin_hosts.run(), "origins");
+  impl_->tasks.spawn(impl_->neighbours.run(), "neighbours");
   http::ListenOptions listen;
   listen.name = "build-index";
   listen.address = impl_->options.listen;
@@ -116,9 +145,11 @@ Result<io::Address> BuildIndex::start() {
 
 void BuildIndex::configure(const BuildIndexOptions& options) {
   impl_->origin_hosts.configure(options.origins);
+  impl_->neighbours.configure(options.neighbours.hosts);
 }
 
 Task<> BuildIndex::stop() {
+  co_await impl_->replicator.stop();
   co_await impl_->tasks.stop();
   co_await impl_->origins.stop();
 }
@@ -153,21 +184,59 @@ Task<http::Response> BuildIndex::Impl::readiness(http::Request& /*request*/) {
   co_return api::ok_response();
 }
 
+Result<BuildIndex::Impl::Put> BuildIndex::Impl::parse_put(const http::Request& request) {
+  auto digest = api::digest_param(request);
+  if (!digest) return propagate(digest);
+  auto replicate = api::bool_query(request, "replicate");
+  if (!replicate) return propagate(replicate);
+  return Put{api::param(request, "tag"),
+             *digest,
+             *replicate,
+             request.headers.has(api::forwarded_header),
+             request.headers.get("If-None-Match") == "*",
+             {}};
+}
+
 /// Contract http-api §6.3. A tag that is put again changes; the reference keeps the old digest.
 Task<http::Response> BuildIndex::Impl::put_tag(http::Request& request) {
-  const std::string tag = api::param(request, "tag");
-  auto digest = api::digest_param(request);
-  if (!digest) co_return http::error_response(digest.error());
-  // Accepted for the sake of the callers: with no remote configured there is nothing to replicate to.
-  auto replicate = api::bool_query(request, "replicate");
-  if (!replicate) co_return http::error_response(replicate.error());
-  auto complete = co_await check_dependencies(tag, *digest);
+  auto put = parse_put(request);
+  if (!put) co_return http::error_response(put.error());
+  auto complete = co_await check_dependencies(put->tag, put->digest);
   if (!complete) co_return server_error(complete.error());
-  auto stored = co_await tags.put(tag, *digest);
-  changed(tag);
+  put->dependencies = std::move(*complete);
+  if (put->fill) {
+    auto there = co_await tags.get(put->tag);
+    if (there && *there != put->digest)
+      co_return http::text_response(412, fmt::format("tag {} is {}", put->tag, there->str()));
+  }
+  auto stored = co_await tags.put(put->tag, put->digest);
+  changed(put->tag);
   if (!stored) co_return server_error(stored.error());
-  log.info("tag {} is {}", tag, digest->str());
+  log.info("tag {} is {}{}", put->tag, put->digest.str(), put->forwarded ? " (from another cluster)" : "");
+  co_return co_await carry_on(std::move(*put));
+}
+
+/// The neighbours come first: whatever becomes of the replication, the tag is stored.
+Task<http::Response> BuildIndex::Impl::carry_on(Put put) {
+  co_await neighbours.tell_put(put.tag, put.digest);
+  if (!put.replicate || !to_replicate(put.tag)) co_return http::text_response(200);
+  auto added = co_await replicate(put.tag, put.digest, std::move(put.dependencies), put.forwarded);
+  if (!added) co_return server_error(added.error());
   co_return http::text_response(200);
+}
+
+/// Notes of our own go along with the images that need them.
+bool BuildIndex::Impl::to_replicate(const std::string& tag) const {
+  return !is_internal_tag(tag) && replicator.wanted(tag);
+}
+
+Task<Result<void>> BuildIndex::Impl::replicate(std::string tag, Digest digest,
+                                               std::vector<Digest> dependencies, bool forwarded) {
+  TagReplicator::Wish wish{tag, digest, dependencies, 0s, forwarded};
+  auto added = co_await replicator.add(std::move(wish));
+  if (!added) co_return added;
+  co_await neighbours.tell_replicate(std::move(tag), digest, std::move(dependencies), forwarded);
+  co_return Result<void>{};
 }
 
 /// Our own notes are read by programs that wait for them to change.
@@ -197,11 +266,13 @@ void BuildIndex::Impl::changed(const std::string& tag) {
 }
 
 /// A tag may name only what is there whole. Notes of our own name blobs, or what is no more.
-Task<Result<void>> BuildIndex::Impl::check_dependencies(std::string tag, Digest digest) {
-  if (is_internal_tag(tag)) co_return Result<void>{};
+Task<Result<std::vector<Digest>>> BuildIndex::Impl::check_dependencies(std::string tag, Digest digest) {
+  if (is_internal_tag(tag)) co_return std::vector<Digest>();
   auto dependencies = co_await resolver.resolve(tag, digest);
-  if (!dependencies) co_return propagate(dependencies);
-  co_return co_await resolver.check(tag, std::move(*dependencies));
+  if (!dependencies) co_return dependencies;
+  auto there = co_await resolver.check(tag, *dependencies);
+  if (!there) co_return propagate(there);
+  co_return dependencies;
 }
 
 /// Not in the reference, where a tag lives for ever.
@@ -247,12 +318,18 @@ Task<http::Response> BuildIndex::Impl::list_repository(http::Request& request) {
       200, list_response_json(request.target, request.path, *paging, tags_of(page.names), page.next));
 }
 
-/// No remote is configured, so none matches the tag: a lookup is all there is to do (contract http-api §6.7).
+/// Contract http-api §6.7.
 Task<http::Response> BuildIndex::Impl::replicate_tag(http::Request& request) {
-  auto digest = co_await tags.get(api::param(request, "tag"));
-  if (digest) co_return http::text_response(200);
-  if (digest.error().code == Errc::not_found) co_return http::text_response(404);
-  co_return server_error(digest.error());
+  const std::string tag = api::param(request, "tag");
+  auto digest = co_await tags.get(tag);
+  if (!digest && digest.error().code == Errc::not_found) co_return http::text_response(404);
+  if (!digest) co_return server_error(digest.error());
+  if (!to_replicate(tag)) co_return http::text_response(200);
+  auto dependencies = co_await resolver.resolve(tag, *digest);
+  if (!dependencies) co_return server_error(dependencies.error());
+  auto added = co_await replicate(tag, *digest, std::move(*dependencies), false);
+  if (!added) co_return server_error(added.error());
+  co_return http::text_response(200);
 }
 
 /// The delay staggers write-backs of neighbours; here the tag is written at once, which a write-through store
@@ -263,6 +340,10 @@ Task<http::Response> BuildIndex::Impl::duplicate_put(http::Request& request) {
   if (!digest) co_return http::error_response(digest.error());
   auto body = co_await read_duplicate_body(request);
   if (!body) co_return server_error(body.error());
+  // Build-indexes may share a backend, which has it then.
+  auto there = co_await tags.get(tag);
+  changed(tag);
+  if (there && *there == *digest) co_return http::text_response(200);
   auto stored = co_await tags.put(tag, *digest);
   changed(tag);
   if (!stored) co_return server_error(stored.error());
@@ -270,20 +351,25 @@ Task<http::Response> BuildIndex::Impl::duplicate_put(http::Request& request) {
   co_return http::text_response(200);
 }
 
+/// By the remotes of this build-index; its neighbours have been told by whoever tells it.
 Task<http::Response> BuildIndex::Impl::duplicate_replicate(http::Request& request) {
+  const std::string tag = api::param(request, "tag");
   auto digest = api::digest_param(request);
   if (!digest) co_return server_error(digest.error());
   auto body = co_await read_duplicate_body(request);
   if (!body) co_return server_error(body.error());
+  if (!to_replicate(tag)) co_return http::text_response(200);
+  TagReplicator::Wish wish{tag, *digest, std::move(body->dependencies), body->delay,
+                           request.headers.has(api::forwarded_header)};
+  auto added = co_await replicator.add(std::move(wish));
+  if (!added) co_return server_error(added.error());
   co_return http::text_response(200);
 }
 
-Task<Result<void>> BuildIndex::Impl::read_duplicate_body(http::Request& request) {
+Task<Result<DuplicateBody>> BuildIndex::Impl::read_duplicate_body(http::Request& request) {
   auto body = co_await request.body->text(max_duplicate_body);
   if (!body) co_return propagate(body);
-  if (!nlohmann::json::parse(*body, nullptr, false).is_object())
-    co_return fail(Errc::invalid_argument, "decode body: expected a JSON object with \"delay\"");
-  co_return Result<void>{};
+  co_return parse_duplicate_body(*body);
 }
 
 Task<http::Response> BuildIndex::Impl::origin(http::Request& /*request*/) {

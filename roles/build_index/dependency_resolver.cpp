@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "krakend/api/backoff.h"
 #include "krakend/core/hex.h"
@@ -21,6 +22,12 @@ constexpr unsigned manifest_retries = 3;
 constexpr api::Backoff manifest_backoff{500ms, 2, 30s};
 /// Dependencies looked up at the origins at once.
 constexpr size_t parallel_stats = 16;
+/// Blobs that one tag may lead to when it is replicated.
+constexpr size_t max_closure = 100'000;
+
+std::string alias_tag(const ContentDigest& alias) {
+  return fmt::format("{}:{}", alias_repository(alias), alias.hex());
+}
 
 }  // namespace
 
@@ -42,35 +49,82 @@ Result<void> DependencyResolver::add_rule(const std::string& regex, TagType type
   return {};
 }
 
-Task<Result<std::vector<Digest>>> DependencyResolver::resolve(std::string tag, Digest digest) {
+struct DependencyResolver::References {
+  std::vector<Digest> all;
+  std::vector<Digest> manifests;  ///< those of them that name more
+  std::vector<std::pair<std::string, Digest>> aliases;
+};
+
+const DependencyResolver::Rule* DependencyResolver::rule_for(const std::string& tag) const {
   const auto rule = std::find_if(rules_.begin(), rules_.end(),
                                  [&tag](const auto& r) { return RE2::PartialMatch(tag, r->pattern); });
-  if (rule == rules_.end())
+  return rule == rules_.end() ? nullptr : rule->get();
+}
+
+Task<Result<std::vector<Digest>>> DependencyResolver::resolve(std::string tag, Digest digest) {
+  const Rule* const rule = rule_for(tag);
+  if (rule == nullptr)
     co_return fail(Errc::internal, "resolve dependencies: no matches for namespace {}", tag);
   std::vector<Digest> dependencies;
-  if ((*rule)->type == TagType::docker) {
-    auto manifest = co_await download_manifest(tag, digest);
-    if (!manifest)
-      co_return fail(manifest.error().code, "resolve dependencies: download manifest {}: {}", digest.str(),
-                     manifest.error().message);
-    auto parsed = registry::parse_manifest(*manifest, "");
-    if (!parsed)
-      co_return fail(parsed.error().code, "resolve dependencies of {}: parse manifest: {}", tag,
-                     parsed.error().message);
-    for (const ContentDigest& reference : parsed->references) {
-      auto known = co_await sha256_of(reference);
-      if (!known)
-        co_return fail(known.error().code, "resolve dependencies of {}: {}", tag, known.error().message);
-      dependencies.push_back(*known);
-    }
+  if (rule->type == TagType::docker) {
+    auto references = co_await read_manifest(tag, digest);
+    if (!references) co_return propagate(references);
+    dependencies = std::move(references->all);
   }
   dependencies.push_back(digest);
   co_return dependencies;
 }
 
+Task<Result<Closure>> DependencyResolver::close(std::string tag, Digest digest) {
+  const Rule* const rule = rule_for(tag);
+  if (rule == nullptr)
+    co_return fail(Errc::internal, "resolve dependencies: no matches for namespace {}", tag);
+  Closure closure;
+  std::vector<Digest> manifests{digest};
+  std::unordered_set<Digest> seen{digest};
+  // The list grows while it is walked.
+  for (size_t next = 0; rule->type == TagType::docker && next < manifests.size(); ++next) {
+    const Digest manifest = manifests[next];
+    auto references = co_await read_manifest(tag, manifest);
+    if (!references) co_return propagate(references);
+    const std::unordered_set<Digest> deeper(references->manifests.begin(), references->manifests.end());
+    for (const Digest& blob : references->all) {
+      if (!seen.insert(blob).second) continue;
+      (deeper.contains(blob) ? manifests : closure.blobs).push_back(blob);
+    }
+    closure.aliases.insert(closure.aliases.end(), references->aliases.begin(), references->aliases.end());
+    if (seen.size() > max_closure)
+      co_return fail(Errc::too_large, "tag {} leads to more than {} blobs", tag, max_closure);
+  }
+  closure.blobs.insert(closure.blobs.end(), manifests.rbegin(), manifests.rend());
+  co_return closure;
+}
+
+Task<Result<DependencyResolver::References>> DependencyResolver::read_manifest(std::string tag,
+                                                                               Digest digest) {
+  auto manifest = co_await download_manifest(tag, digest);
+  if (!manifest)
+    co_return fail(manifest.error().code, "resolve dependencies: download manifest {}: {}", digest.str(),
+                   manifest.error().message);
+  auto parsed = registry::parse_manifest(*manifest, "");
+  if (!parsed)
+    co_return fail(parsed.error().code, "resolve dependencies of {}: parse manifest: {}", tag,
+                   parsed.error().message);
+  References out;
+  for (const ContentDigest& reference : parsed->references) {
+    auto known = co_await sha256_of(reference);
+    if (!known)
+      co_return fail(known.error().code, "resolve dependencies of {}: {}", tag, known.error().message);
+    out.all.push_back(*known);
+    if (parsed->manifests.contains(reference)) out.manifests.push_back(*known);
+    if (!reference.sha256()) out.aliases.emplace_back(alias_tag(reference), *known);
+  }
+  co_return out;
+}
+
 Task<Result<Digest>> DependencyResolver::sha256_of(ContentDigest digest) {
   if (digest.sha256()) co_return *digest.sha256();
-  co_return co_await services_.tags.get(fmt::format("{}:{}", alias_repository(digest), digest.hex()));
+  co_return co_await services_.tags.get(alias_tag(digest));
 }
 
 Task<Result<std::string>> DependencyResolver::download_manifest(std::string tag, Digest digest) {

@@ -10,10 +10,18 @@
 #include "krakend/io/clock.h"
 #include "krakend/io/random.h"
 #include "krakend/io/task_group.h"
-#include "roles/build_index/build_index.h"
 #include "roles/build_index/tag_store.h"
 
 namespace krakend::build_index {
+
+enum class TagType { docker, plain };
+
+/// All that another cluster needs for a tag: blobs, those that a manifest names before it and the tag's own
+/// last, and the internal tags that stand for content by another algorithm.
+struct Closure {
+  std::vector<Digest> blobs;
+  std::vector<std::pair<std::string, Digest>> aliases;
+};
 
 /// What must be at the origins before a tag may point at a digest (contract core-formats §22). Loop thread.
 class DependencyResolver {
@@ -33,11 +41,17 @@ class DependencyResolver {
 
   /// In document order, the digest itself last.
   Task<Result<std::vector<Digest>>> resolve(std::string tag, Digest digest);
+  /// The same, and what the manifests of an index name in their turn.
+  Task<Result<Closure>> close(std::string tag, Digest digest);
   /// Success when the origins have all of them; the error names one that is missing.
   Task<Result<void>> check(std::string tag, std::vector<Digest> dependencies);
 
  private:
   struct Rule;
+  const Rule* rule_for(const std::string& tag) const;
+  /// What the manifest names.
+  struct References;
+  Task<Result<References>> read_manifest(std::string tag, Digest digest);
   /// Through the alias, where the manifest names content by another algorithm.
   Task<Result<Digest>> sha256_of(ContentDigest digest);
   Task<Result<std::string>> download_manifest(std::string tag, Digest digest);

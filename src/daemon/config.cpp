@@ -20,6 +20,8 @@ std::unique_ptr<ComponentOf<T>> make_component(const Options& options, Role role
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.backends = {{".*", backend, "sharded_docker_blob"}};
   if constexpr (std::is_same_v<T, OriginConfig>) defaults.database = defaults.data_dir + "/origin.db";
   if constexpr (std::is_same_v<T, BuildIndexConfig>) defaults.backends = {{".*", backend, "docker_tag"}};
+  if constexpr (std::is_same_v<T, BuildIndexConfig>)
+    defaults.database = defaults.data_dir + "/build-index.db";
   return std::make_unique<ComponentOf<T>>(role, std::move(defaults));
 }
 

@@ -104,6 +104,8 @@ struct BuildIndexConfig : CommonConfig {
   build_index::BuildIndexOptions options;
   bool response_cache_disabled = false;
   std::vector<BackendConfig> backends;
+  /// SQLite file.
+  std::string database;
 };
 struct ProxyConfig : CommonConfig {
   proxy::ProxyOptions options;

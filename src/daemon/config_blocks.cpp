@@ -128,10 +128,6 @@ void add_hosts(ConfigTable& table, const std::string& at, cluster::HostsOptions&
   table.key(at + ".ttl", hosts.ttl, "how long an answer of the name server is used");
 }
 
-void accept_hosts(ConfigTable& table, const std::string& at) {
-  table.accept(at, {"static", "dns", "ttl"}, "build-indexes do not talk to each other yet");
-}
-
 namespace {
 
 constexpr const char* no_probes =

@@ -13,8 +13,6 @@ namespace krakend::daemon {
 void add_common(ConfigTable& table, CommonConfig& config);
 /// A host list that this version uses: static only.
 void add_hosts(ConfigTable& table, const std::string& at, cluster::HostsOptions& hosts, std::string meaning);
-/// A host list without effect here.
-void accept_hosts(ConfigTable& table, const std::string& at);
 void accept_active_health(ConfigTable& table, const std::string& at);
 void accept_passive_health(ConfigTable& table, const std::string& at);
 void add_memory_cache(ConfigTable& table, storage::MemoryCacheOptions& cache);

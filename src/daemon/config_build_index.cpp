@@ -1,6 +1,29 @@
 #include "daemon/config_blocks.h"
 
 namespace krakend::daemon {
+namespace {
+
+void describe_replication(ConfigTable& table, BuildIndexConfig& config) {
+  build_index::BuildIndexOptions& options = config.options;
+  add_hosts(table, "cluster.hosts", options.neighbours.hosts,
+            "all build-indexes of the cluster; this one may be among them");
+  table.key("tagserver.duplicate_put_stagger", options.neighbours.put_stagger,
+            "the i-th other build-index writes a tag back i times this later; krakend's do so at once");
+  table.key("tagserver.duplicate_replicate_stagger", options.neighbours.replicate_stagger,
+            "the i-th other build-index replicates a tag i times this later, unless it is there by then");
+  table.bind("remotes", make_remotes_value(options.remotes),
+             "build-indexes of other clusters, host:port, each with patterns (RE2, unanchored) of the tags, "
+             "\"repo:tag\", that are copied there");
+  table.key("localdb.source", config.database, "SQLite file of the tags that are still to be replicated");
+  table.key("tag_replication.retry_interval", options.replication.backoff.limit,
+            "longest pause between two attempts to copy a tag, or to reach a remote; the first is 1 s");
+  table.key("tag_replication.num_incoming_workers", options.replication.parallel,
+            "tags that are copied to each remote at once", "tags");
+  table.key("tag_replication.tasks_max", options.replication.tasks_max,
+            "tags that may wait for each remote; beyond: their puts fail", "tags");
+}
+
+}  // namespace
 
 void describe(ConfigTable& table, BuildIndexConfig& config) {
   build_index::BuildIndexOptions& options = config.options;
@@ -18,13 +41,12 @@ void describe(ConfigTable& table, BuildIndexConfig& config) {
             "the same for the tags of one repository");
   add_common(table, config);
 
+  describe_replication(table, config);
+
   accept_active_health(table, "origin.healthcheck");
-  accept_hosts(table, "cluster.hosts");
   accept_active_health(table, "cluster.healthcheck");
-  table.accept("", {"localdb.source", "tag_store.write_through"},
+  table.accept("", {"tag_store.write_through"},
                "a tag is in its backend before the put is answered: nothing waits for it");
-  table.accept("tagserver", {"duplicate_replicate_stagger", "duplicate_put_stagger"},
-               "build-indexes do not talk to each other yet");
   add_listener(table, config, "tagserver.listener");
   table.accept_open("tagserver.cache", "has none in the reference either");
   table.accept("store", {"upload_dir", "cache_dir", "read_part_size", "write_part_size"},
@@ -34,9 +56,8 @@ void describe(ConfigTable& table, BuildIndexConfig& config) {
   accept_log(table, "backend_manager.log");
   accept_retry(table, "writeback");
   accept_retry(table, "tag_replication");
-  table.accept_open("remotes", "replication between clusters is not there yet");
   table.accept_open("auth", "backends that need credentials are not there yet");
-  table.reloadable({"origin.hosts"});
+  table.reloadable({"origin.hosts", "cluster.hosts"});
 }
 
 }  // namespace krakend::daemon

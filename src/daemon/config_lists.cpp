@@ -178,7 +178,41 @@ class TagTypesValue final : public ConfigValue {
   const TagTypes default_;
 };
 
+class RemotesValue final : public ConfigValue {
+ public:
+  explicit RemotesValue(build_index::Remotes& target) : target_(target) {}
+
+  Result<void> read(const YAML::Node& node) override {
+    if (!node.IsMap())
+      return fail(Errc::invalid_argument, "expected a map of host:port to lists of patterns");
+    for (const auto& [key, value] : mapping_pairs(node)) {
+      if (!key.IsScalar()) return fail_inside(key, "the address must be host:port");
+      Result<std::vector<std::string>> patterns = std::vector<std::string>();
+      if (!value.IsNull()) patterns = read_strings(value);
+      if (!patterns && !value.IsSequence()) return fail_inside(value, patterns.error().message);
+      if (!patterns) return propagate(patterns);
+      target_[key.Scalar()] = std::move(*patterns);
+    }
+    return {};
+  }
+  void reset() override { target_.clear(); }
+  std::string text() const override {
+    std::string all;
+    for (const auto& [address, patterns] : target_)
+      all += fmt::format("{}{}: {}", all.empty() ? "" : ", ", yaml_scalar(address), yaml_list(patterns));
+    return "{" + all + "}";
+  }
+  std::string type() const override { return "map of address to list of patterns"; }
+
+ private:
+  build_index::Remotes& target_;
+};
+
 }  // namespace
+
+ConfigValuePtr make_remotes_value(build_index::Remotes& target) {
+  return std::make_unique<RemotesValue>(target);
+}
 
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path) {
   return std::make_unique<BackendsValue>(target, std::move(default_name_path));

@@ -27,6 +27,8 @@ using TagTypes = std::vector<std::pair<std::string, build_index::TagType>>;
 ConfigValuePtr make_backends_value(std::vector<BackendConfig>& target, std::string default_name_path);
 ConfigValuePtr make_volumes_value(std::vector<storage::Volume>& target);
 ConfigValuePtr make_tag_types_value(TagTypes& target);
+/// A map of addresses to lists of patterns. Files merge address by address.
+ConfigValuePtr make_remotes_value(build_index::Remotes& target);
 /// A list of {path: FILE}.
 ConfigValuePtr make_paths_value(std::vector<std::string>& target);
 /// Fields of log lines: a map of names to any values.

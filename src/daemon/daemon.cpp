@@ -177,26 +177,33 @@ api::Services Daemon::services(Role role) {
   http::ClientOptions client = client_options(options_);
   client.tls = tls_.client(role);
   clients_.push_back(around_.make_client(std::move(client)));
-  return {around_.loop,
-          around_.clock,
-          around_.random,
-          around_.net,
-          around_.disk,
-          *servers_[role],
-          *clients_.back(),
-          log,
-          metrics,
-          tls_.server(role),
-          this};
+  return {around_.loop,     around_.clock, around_.random, around_.net,       around_.disk, *servers_[role],
+          *clients_.back(), log,           metrics,        tls_.server(role), this};
 }
 
 void Daemon::announce_listener(Role role, std::string_view name, const io::Address& address) {
   listeners_.push_back({role, std::string(name), address.str()});
 }
 
+Result<std::unique_ptr<storage::Database>> Daemon::open_database(Role role, const std::string& path) {
+  return storage::Database::open(around_.loop, around_.disk, path, log_.role(std::string(to_string(role))));
+}
+
+/// Also when there are no remotes any more: what an earlier run has left for them is to be forgotten.
+Result<void> Daemon::open_build_index_database() {
+  const std::string& path = backend_configs_.build_index_database;
+  if (plan_.build_index->remotes.empty() && !around_.disk.stat(path)) return {};
+  auto database = open_database(Role::build_index, path);
+  if (!database) return propagate(database);
+  build_index_database_ = std::move(*database);
+  auto table = retry::make_tag_replication_table(*build_index_database_);
+  if (!table) return propagate(table);
+  tag_replications_ = std::move(*table);
+  return {};
+}
+
 Result<void> Daemon::open_origin_database() {
-  auto database = storage::Database::open(around_.loop, around_.disk, backend_configs_.origin_database,
-                                          log_.role("origin"));
+  auto database = open_database(Role::origin, backend_configs_.origin_database);
   if (!database) return propagate(database);
   origin_database_ = std::move(*database);
   auto table = retry::make_write_back_table(*origin_database_);
@@ -252,11 +259,15 @@ Task<Result<void>> Daemon::start_origin() {
 
 Result<void> Daemon::start_build_index() {
   if (!plan_.build_index) return {};
+  // Other clusters cannot reach the address that is filled in for this process itself.
+  if (plan_.build_index->origins.empty() && plan_.origin)
+    plan_.build_index->advertised_origin = plan_.origin->self;
   fill_local_hosts(plan_);
   Result<void> opened = open_backends(build_index_backends_, backend_configs_.build_index);
   if (!opened) return opened;
+  if (Result<void> database = open_build_index_database(); !database) return database;
   build_index_ = std::make_unique<build_index::BuildIndex>(services(Role::build_index), build_index_backends_,
-                                                           *plan_.build_index);
+                                                           tag_replications_.get(), *plan_.build_index);
   auto bound = build_index_->start();
   if (!bound) return fail(cannot_listen(std::move(bound.error())));
   announce_listener(Role::build_index, "api", *bound);
@@ -303,7 +314,10 @@ Daemon::Backends backends_of(const Config& config) {
     backends.origin = config.origin->settings.backends;
     backends.origin_database = config.origin->settings.database;
   }
-  if (config.build_index) backends.build_index = config.build_index->settings.backends;
+  if (config.build_index) {
+    backends.build_index = config.build_index->settings.backends;
+    backends.build_index_database = config.build_index->settings.database;
+  }
   return backends;
 }
 

@@ -47,8 +47,9 @@ struct Surroundings {
 class Daemon final : public api::Operations {
  public:
   struct Backends {
-    /// SQLite file of the origin.
+    /// SQLite files.
     std::string origin_database;
+    std::string build_index_database;
     std::vector<BackendConfig> origin;
     std::vector<BackendConfig> build_index;
   };
@@ -92,7 +93,9 @@ class Daemon final : public api::Operations {
   Result<void> start_agent();
   Result<void> open_store();
   void start_statsd();
+  Result<std::unique_ptr<storage::Database>> open_database(Role role, const std::string& path);
   Result<void> open_origin_database();
+  Result<void> open_build_index_database();
   Result<void> open_backends(backend::Backends& target, const std::vector<BackendConfig>& entries);
   Result<uint16_t> free_port(uint16_t wanted);
   api::Services services(Role role);
@@ -143,6 +146,8 @@ class Daemon final : public api::Operations {
   io::TaskGroup background_;
   std::unique_ptr<storage::Database> origin_database_;
   std::unique_ptr<retry::TaskTable> write_backs_;
+  std::unique_ptr<storage::Database> build_index_database_;
+  std::unique_ptr<retry::TaskTable> tag_replications_;
   backend::Backends origin_backends_;
   backend::Backends build_index_backends_;
   /// One per role: see http::make_client.

@@ -49,7 +49,7 @@ Task<Result<RunningConfig::Changes>> Daemon::read_again() {
   if (reloading_) co_return fail(Errc::unavailable, "a reload is under way");
   if (!options_.config_file && !options_.secrets_file)
     co_return fail(Errc::invalid_argument,
-                            "the process was started without --config: there is nothing to read");
+                   "the process was started without --config: there is nothing to read");
   reloading_ = true;
   auto wanted = co_await around_.loop.offload([this] { return read_wanted(options_, host_, around_.disk); });
   reloading_ = false;
@@ -131,6 +131,7 @@ Task<> Daemon::stop_roles() {
   if (tracker_) co_await tracker_->stop();
   if (build_index_) co_await build_index_->stop();
   if (origin_) co_await origin_->stop();
+  if (build_index_database_) co_await build_index_database_->stop();
   if (origin_database_) co_await origin_database_->stop();
   leave_when_idle();
 }

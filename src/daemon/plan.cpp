@@ -211,6 +211,19 @@ Result<void> plan_agent(const Options& options, const Config& config, Plan& plan
   return {};
 }
 
+void plan_build_index(const Options& options, const ComponentOf<BuildIndexConfig>& config,
+                      const HostFacts& host, Plan& plan) {
+  PortPicker ports(plan);
+  build_index::BuildIndexOptions& index = plan.build_index.emplace(config.settings.options);
+  if (config.settings.response_cache_disabled) index.cache = {0s, 0s, 0s, 0s};
+  index.listen = ports.pick(options.single() ? "port" : "build-index-port", options.build_index_port,
+                            default_build_index_port);
+  std::vector<std::string> names{host.host_name, plan.listen_host};
+  if (host.local_ipv4) names.push_back(*host.local_ipv4);
+  for (const std::string& name : names)
+    index.neighbours.self.push_back(io::Address{name, index.listen.port}.str());
+}
+
 void plan_proxy(const Options& options, const Config& config, Plan& plan) {
   proxy::ProxyOptions& proxy = plan.proxy.emplace(config.proxy->settings.options);
   proxy.has_copies = !options.has(Role::origin);
@@ -333,12 +346,7 @@ Result<Plan> make_plan(const Options& options, const Config& config, const HostF
   PortPicker ports(plan);
   const bool single = options.single();
   if (config.origin) plan_origin(options, config, plan, random);
-  if (config.build_index) {
-    plan.build_index = config.build_index->settings.options;
-    if (config.build_index->settings.response_cache_disabled) plan.build_index->cache = {0s, 0s, 0s, 0s};
-    plan.build_index->listen =
-        ports.pick(single ? "port" : "build-index-port", options.build_index_port, default_build_index_port);
-  }
+  if (config.build_index) plan_build_index(options, *config.build_index, host, plan);
   if (config.tracker) {
     plan.tracker = config.tracker->settings.options;
     plan.tracker->listen =

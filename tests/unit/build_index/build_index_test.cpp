@@ -99,7 +99,7 @@ struct Fixture {
     options.tag_types = std::move(types);
     api::Services services{world.loop,  *world.clock,  *world.random, *world.net,
                            *world.disk, *world.server, *world.client, Logger()};
-    index = std::make_unique<build_index::BuildIndex>(services, backends, options);
+    index = std::make_unique<build_index::BuildIndex>(services, backends, nullptr, options);
     auto bound = index->start();
     REQUIRE(bound);
     at = *bound;
@@ -305,7 +305,7 @@ TEST_CASE("a wrong tag_types expression stops the start") {
   options.tag_types = {{"(", TagType::docker}};
   api::Services services{f.world.loop,  *f.world.clock,  *f.world.random, *f.world.net,
                          *f.world.disk, *f.world.server, *f.world.client, Logger()};
-  f.index = std::make_unique<build_index::BuildIndex>(services, f.backends, options);
+  f.index = std::make_unique<build_index::BuildIndex>(services, f.backends, nullptr, options);
   const auto started = f.index->start();
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find("(") != std::string::npos);
