@@ -59,16 +59,21 @@ Task<Result<storage::BlobPtr>> RemoteHandler::open(std::string ns, Digest digest
 
 Task<> RemoteHandler::run(CopyPtr copy, Key key, storage::BlobPtr blob) {
   const auto& [ns, digest, remote] = key;
+  const std::pair<Digest, std::string> what(digest, remote);
+  while (sending_.contains(what)) co_await ended_.wait();
+  sending_.insert(what);
   // Whatever ends this, those who wait are told.
   struct Ended {
     RemoteHandler& handler;
     Copy& copy;
+    const std::pair<Digest, std::string>& what;
     ~Ended() {
+      handler.sending_.erase(what);
       if (!copy.outcome) copy.outcome = fail(Errc::cancelled, "the copy was given up");
       copy.ended = handler.services_.clock.now();
       handler.ended_.notify_all();
     }
-  } const ended{*this, *copy};
+  } const ended{*this, *copy, what};
   std::vector<std::string> hosts{remote};
   api::OriginCluster cluster({services_.loop, services_.client, services_.clock, services_.random},
                              std::move(hosts), log_);

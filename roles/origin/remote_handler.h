@@ -3,8 +3,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "krakend/core/log.h"
 #include "krakend/http/client.h"
@@ -63,6 +65,9 @@ class RemoteHandler {
   Services services_;
   Logger log_;
   std::map<Key, CopyPtr> copies_;
+  /// Blob and remote of what is being sent: for another namespace it is not sent at the same time, since
+  /// afterwards the remote has it.
+  std::set<std::pair<Digest, std::string>> sending_;
   io::Condition ended_;
 };
 

@@ -152,6 +152,32 @@ TEST_CASE("prefetch asks in ring order; the first that has it or begins is enoug
   CHECK(test::run(f.loop, f.cluster.prefetch("x", digest)).error().code == Errc::network);
 }
 
+TEST_CASE("a copy to another cluster is polled at one owner; the next one only after a failure of that one") {
+  Fixture f;
+  const auto replicate = [&f] {
+    return test::run(f.loop, f.cluster.replicate("lib/a:v1", digest, "there.example:15002"));
+  };
+  f.host("a", {answer(500), answer(202)});
+  f.host("b", {answer(202), answer(202), answer(200)});
+  CHECK(replicate());
+  CHECK(f.asked() == "abbb");
+  CHECK(f.clock.pauses.size() == 2);
+  CHECK(f.http.calls.back() ==
+        "POST b:1/namespace/lib%2Fa:v1/blobs/" + digest.str() + "/remote/there.example:15002");
+  f.http.requests.clear();
+  f.host("a", {answer(404)});
+  CHECK(replicate().error().code == Errc::not_found);
+  CHECK(f.asked() == "a");
+  f.http.requests.clear();
+  // For 15 min, then the next owner.
+  f.host("a", {answer(202)});
+  f.host("b", {answer(200)});
+  const TimePoint before = f.clock.now();
+  CHECK(replicate());
+  CHECK(f.clock.now() - before > 14min);
+  CHECK(f.asked().ends_with("ab"));
+}
+
 TEST_CASE("download polls 202 on one origin with growing pauses") {
   Fixture f;
   f.host("a", {answer(202), answer(202), answer(202), answer(200, "hello kraken")});

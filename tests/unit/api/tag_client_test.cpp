@@ -51,6 +51,53 @@ TEST_CASE("put a tag, with and without replication") {
   CHECK_FALSE(test::run(f.loop, f.tags.put("lib/cap1:v1", digest, true)));
 }
 
+TEST_CASE("what a build-index asks one of another cluster") {
+  Fixture f;
+  f.reply(answer(200, "origin:15002"));
+  CHECK(*test::run(f.loop, f.tags.has("lib/a:v1")));
+  CHECK(*test::run(f.loop, f.tags.origin()) == "origin:15002");
+  CHECK(f.http.calls ==
+        std::vector<std::string>{"HEAD " + f.host + "/tags/lib%2Fa:v1", "GET " + f.host + "/origin"});
+  f.reply(answer(404));
+  CHECK_FALSE(*test::run(f.loop, f.tags.has("lib/a:v1")));
+  f.reply(answer(200, "no address"));
+  CHECK(test::run(f.loop, f.tags.origin()).error().code == Errc::protocol);
+  f.reply(answer(503));
+  CHECK(api::is_away(test::run(f.loop, f.tags.has("lib/a:v1")).error()));
+  f.reply(answer(500));
+  CHECK_FALSE(api::is_away(test::run(f.loop, f.tags.has("lib/a:v1")).error()));
+}
+
+TEST_CASE("a tag of another cluster says so, and whether it only fills a gap") {
+  Fixture f;
+  f.reply(answer(200));
+  REQUIRE(test::run(f.loop, f.tags.put_forwarded("lib/a:v1", digest, false)));
+  REQUIRE(test::run(f.loop, f.tags.put_forwarded("lib/a:v1", digest, true)));
+  CHECK(f.http.calls[1] == "PUT " + f.host + "/tags/lib%2Fa:v1/digest/" + digest.str() + "?replicate=true");
+  CHECK(f.http.requests[0].headers.has(api::forwarded_header));
+  CHECK_FALSE(f.http.requests[0].headers.has("If-None-Match"));
+  CHECK(f.http.requests[1].headers.get("If-None-Match") == "*");
+  f.reply(answer(412));
+  CHECK(test::run(f.loop, f.tags.put_forwarded("lib/a:v1", digest, true)).error().code ==
+        Errc::already_exists);
+}
+
+TEST_CASE("duplicates among build-indexes are tried three times while the other one is away") {
+  Fixture f;
+  f.reply(answer(503));
+  CHECK_FALSE(test::run(f.loop, f.tags.duplicate_put("lib/a:v1", digest, 20min)));
+  CHECK(f.http.requests.size() == 3);
+  CHECK(std::get<std::string>(f.http.requests[2].body) == R"({"delay":1200000000000})");
+  CHECK(f.clock.pauses == std::vector<Duration>{250ms, 250ms});
+  f.http.requests.clear();
+  f.reply(answer(500));
+  CHECK_FALSE(test::run(f.loop, f.tags.duplicate_replicate("lib/a:v1", digest, {digest}, 1s, true)));
+  CHECK(f.http.requests.size() == 1);
+  CHECK(std::get<std::string>(f.http.requests[0].body) ==
+        R"({"delay":1000000000,"dependencies":[")" + digest.str() + R"("]})");
+  CHECK(f.http.requests[0].headers.has(api::forwarded_header));
+}
+
 TEST_CASE("delete a tag: only 202 says that it is gone") {
   Fixture f;
   f.reply(answer(202));

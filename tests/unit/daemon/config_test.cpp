@@ -83,6 +83,16 @@ TEST_CASE("blocks merge, scalars and lists are replaced, maps merge at the first
   CHECK(options.piece_lengths == std::map<uint64_t, uint64_t>{{0, 1 * MiB}, {GiB, 16 * MiB}});
 }
 
+TEST_CASE("remotes merge by address, and a list of patterns is replaced") {
+  const Options options = options_for(Role::build_index);
+  const Config config = loaded(options, {{"/c/base.yaml", "remotes: {'a:1': [x/.*, y], 'b:1': [z], 'c:1': }"},
+                                         {"/c/main.yaml", "extends: base.yaml\nremotes: {'b:1': [w]}"}});
+  const build_index::Remotes expected{{"a:1", {"x/.*", "y"}}, {"b:1", {"w"}}, {"c:1", {}}};
+  CHECK(config.build_index->settings.options.remotes == expected);
+  CHECK_THAT(refused(Role::build_index, "remotes: [a]"), Contains("remotes"));
+  CHECK_THAT(refused(Role::build_index, "remotes: {'a:1': x}"), Contains("main.yaml:1") && Contains("list"));
+}
+
 TEST_CASE("null resets what the parent set, block or value; zero means default") {
   const Files files{
       {"/c/base.yaml", "scheduler: {conn_tti: 10s, seeder_tti: 1m}\nhashring: {max_replica: 5}"},

@@ -40,8 +40,8 @@ TEST_CASE("a herd without a configuration keeps to the loopback") {
 
 TEST_CASE("a proxy beside an origin cuts blobs as the origin does") {
   const auto command = parse_command_line({"--role=herd", "--config=/c"});
-  const auto plan = planned(command->options, {},
-                            {{"/c", "origin: {metainfogen: {piece_lengths: {0: 1MB, 1GB: 8MB}}}"}});
+  const auto plan =
+      planned(command->options, {}, {{"/c", "origin: {metainfogen: {piece_lengths: {0: 1MB, 1GB: 8MB}}}"}});
   REQUIRE(plan.has_value());
   CHECK(plan->proxy->piece_length(5 * MiB) == MiB);
   CHECK(plan->proxy->piece_length(GiB) == 8 * MiB);
@@ -57,6 +57,17 @@ TEST_CASE("an agent's list of addresses holds as soon as the file names it") {
   CHECK(allowed("allowed_cidrs: []")->empty());
   REQUIRE(allowed("allowed_cidrs: [127.0.0.1, 172.17.0.0/16]")->size() == 2);
   CHECK(allowed("allowed_cidrs: [127.0.0.1, 172.17.0.0/16]")->back().contains("172.17.3.4"));
+}
+
+TEST_CASE("a build-index knows itself among the build-indexes of its cluster") {
+  const auto command = parse_command_line({"--role=build-index", "--port=7", "--listen-address=10.0.0.2"});
+  HostFacts host;
+  host.local_ipv4 = "10.0.0.1";
+  host.host_name = "index1";
+  const auto plan = planned(command->options, host, {});
+  REQUIRE(plan.has_value());
+  CHECK(plan->build_index->neighbours.self ==
+        std::vector<std::string>{"index1:7", "10.0.0.2:7", "10.0.0.1:7"});
 }
 
 TEST_CASE("an agent's backup registry is an address") {
