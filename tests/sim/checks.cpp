@@ -61,16 +61,17 @@ std::vector<Most> limits_of(const Storm& storm, const Node& node) {
   const StormOptions& options = storm.options();
   // The one that has the rate to itself may be asked for one piece more than the budget.
   const double requested = 128.0 * MiB + 8 * static_cast<double>(options.piece_length);
-  std::vector<Most> out{{"krakend_p2p_requested_bytes", requested},
-                        {"krakend_p2p_handshakes", 1024},
-                        {"krakend_p2p_queued_requests_of_peer", 512},
-                        {"krakend_p2p_uploads", 16},
-                        {"krakend_http_requests_running", 8192},
-                        {"krakend_prefetch_blobs_running", 5},
+  std::vector<Most> out{{"krakend_p2p_requested_bytes", requested},   {"krakend_p2p_handshakes", 1024},
+                        {"krakend_p2p_queued_requests_of_peer", 512}, {"krakend_p2p_uploads", 16},
+                        {"krakend_http_requests_running", 8192},      {"krakend_prefetch_blobs_running", 5},
                         {"krakend_prefetch_blobs_waiting", 65'536}};
   constexpr unsigned old_max_open_conn = 10;
   const unsigned connections =
       options.starts_old ? std::max(old_max_open_conn, options.max_open_conn) : options.max_open_conn;
+  if (node.name().starts_with("index")) {
+    out.push_back({"krakend_tag_replication_tasks", static_cast<double>(options.images)});
+    out.push_back({"krakend_tag_replication_tasks_running", 4});
+  }
   if (node.name().starts_with("agent"))
     out.push_back({"krakend_p2p_connections_of_torrent", static_cast<double>(connections)});
   return out;
@@ -108,7 +109,8 @@ Task<> check_idle(Storm& storm) {
     for (const char* metric :
          {"krakend_p2p_connections", "krakend_p2p_requested_bytes", "krakend_p2p_queued_requests",
           "krakend_p2p_uploads", "krakend_p2p_uploads_waiting", "krakend_p2p_handshakes",
-          "krakend_prefetch_blobs_running", "krakend_prefetch_blobs_waiting"}) {
+          "krakend_prefetch_blobs_running", "krakend_prefetch_blobs_waiting", "krakend_tag_replication_tasks",
+          "krakend_tag_replication_remotes_away"}) {
       const auto found = gauges.find(metric);
       if (found != gauges.end() && found->second > 0)
         storm.fail(fmt::format("{}: idle, but {} is {}", node->name(), metric, found->second));
@@ -121,6 +123,7 @@ Task<> check_backends(Storm& storm) {
   constexpr Duration pause = 10s;
   std::vector<std::pair<test::MemoryDisk*, std::string>> roots;
   if (storm.options().shared_backend) roots.emplace_back(&storm.file_server(), "/shared/blobs");
+  if (storm.options().shared_backend) roots.emplace_back(&storm.file_server(), "/shared/blobs-elsewhere");
   for (auto& node : storm.cluster().nodes()) {
     if (node->name().starts_with("origin") || node->name().starts_with("herd"))
       roots.emplace_back(&node->platters(), "/" + node->name() + "/data/backend");

@@ -1,6 +1,7 @@
 #include "sim/faults.h"
 
 #include <algorithm>
+#include <array>
 
 #include "sim/checks.h"
 #include "sim/liar.h"
@@ -14,6 +15,24 @@ Task<> crash(Storm& storm, std::string role, Duration pause, Duration down) {
     const Duration off = storm.between(down / 20, down);
     co_await storm.restart(storm.any(role), off);
   }
+}
+
+/// Nobody of one cluster reaches anybody of the other.
+void cut_line(Storm& storm) {
+  for (auto& one : storm.cluster().nodes()) {
+    for (auto& other : storm.cluster().nodes()) {
+      if (Storm::side_of(*one) != Storm::side_of(*other))
+        storm.cluster().network().block(one->id(), other->id());
+    }
+  }
+}
+
+Task<> crash_role(Storm& storm, const std::string role, unsigned side, Duration down) {
+  for (auto& node : storm.cluster().nodes()) {
+    if (node->name().starts_with(role) && Storm::side_of(*node) == side)
+      storm.cluster().tasks().spawn(storm.restart(*node, down), "restart");
+  }
+  co_await storm.cluster().clock().sleep(down);
 }
 
 }  // namespace
@@ -132,6 +151,30 @@ Task<> upgrade_all(Storm& storm) {
   for (auto& node : storm.cluster().nodes()) {
     co_await storm.cluster().clock().sleep(storm.between(100ms, 3s));
     co_await storm.upgrade(*node);
+  }
+}
+
+Task<> part_clusters(Storm& storm) {
+  constexpr std::array<Task<> (*)(Storm&), 7> others{crash_any,      crash_origins, part,     fill_disks,
+                                                     break_backends, step_clocks,   slow_down};
+  const uint64_t drawn = storm.random().below(2 * others.size());
+  if (drawn < others.size()) storm.cluster().tasks().spawn(others[drawn](storm), "another fault");
+  while (storm.working()) {
+    co_await storm.cluster().clock().sleep(storm.between(500ms, 5s));
+    const Duration down = storm.between(1s, 40s);
+    const auto side = static_cast<unsigned>(storm.random().below(2));
+    switch (storm.random().below(4)) {
+      case 0:
+        co_await crash_role(storm, "origin", side, down);
+        break;
+      case 1:
+        co_await crash_role(storm, "index", side, down);
+        break;
+      default:
+        cut_line(storm);
+        co_await storm.cluster().clock().sleep(down);
+        storm.cluster().network().heal();
+    }
   }
 }
 

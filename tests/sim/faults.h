@@ -29,6 +29,9 @@ Task<> slow_down(Storm& storm);
 Task<> lie(Storm& storm);
 /// Every node is stopped and started with new constants, one after the other.
 Task<> upgrade_all(Storm& storm);
+/// The line between two clusters is cut for a while, or the origins or the build-index of one of them are
+/// gone; besides, what else the seed draws of the above.
+Task<> part_clusters(Storm& storm);
 /// An origin joins the ring, then the first one leaves it.
 Task<> change_ring(Storm& storm);
 

@@ -13,6 +13,8 @@ namespace krakend::sim {
 struct Image {
   std::string repo;
   std::vector<const SimBlob*> layers;
+  unsigned side = 0;     ///< the cluster it is pushed to
+  bool travels = false;  ///< it is replicated to the other one
 };
 
 /// What was acknowledged to clients, and so has to be there at the end.

@@ -39,7 +39,7 @@ FAULTS = {
     "slots": ("room is looked for only before a peer is told that it is let in", "src/p2p/torrent_peers.cpp",
               "return peers_.size() + answering_ >=", "return peers_.size() >=", ["pull-storm", "slow-nodes"]),
     "write-back": ("a write-back that failed is not tried again", "src/retry/retry_queue.cpp",
-                   "  entry->due = services_.clock.now() + pause;\n  waiting_.emplace(entry->due, entry);\n",
+                   "  entry->due = services_.clock.now() + pause;\n  wait_until_due(entry);\n",
                    "  entry->due = services_.clock.now() + pause;\n", ["backend-outage"]),
     "no-queue": ("a blob whose write-back cannot be queued is acknowledged", "roles/origin/upload_handler.cpp",
                  "    if (!promised) {\n      co_await session->upload->discard();\n"
@@ -57,6 +57,13 @@ FAULTS = {
                  "last = co_await impl_->origin(host).prefetch(ns, digest);", "last = Result<void>{};", ["prefetch"]),
     "rot": ("a damaged piece on disk is served", "src/storage/blob.cpp",
             "if (sum != sums->piece_sum(index))", "if (false)", ["bit-rot"]),
+    "renewed": ("a tag that moves while it is copied to another cluster is not copied again", "src/retry/retry_queue.cpp",
+                "  if (done && (entry->renewed != renewed || entry->renewing > 0)) co_return done;\n", "  (void)renewed;\n",
+                ["replication"]),
+    "taken-back": ("a tag of another cluster takes back what that one has changed since", "roles/build_index/tag_replicator.cpp",
+                   "  if (there && task.forwarded) co_return Result<void>{};\n", "  task.forwarded = false;\n", ["replication"]),
+    "lost-wishes": ("what waits for another cluster is forgotten at start", "roles/build_index/tag_replicator.cpp",
+                    "    remote->queue().take_over(std::move(by_remote[remote->address()]));\n", "", ["replication"]),
     "early-flag": ("the flag of a blob is cleared before its backend has it", "roles/origin/write_back.cpp",
                 "  if (!copied) co_return copied;\n", "", ["backend-outage", "disk-full"]),
 }

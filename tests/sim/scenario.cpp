@@ -9,6 +9,7 @@
 #include "sim/faults.h"
 #include "sim/prefetch.h"
 #include "sim/storm.h"
+#include "support/seeded_random.h"
 
 namespace krakend::sim {
 namespace {
@@ -74,6 +75,18 @@ void four_images(StormOptions& o) {
 
 void large_layers(StormOptions& o) {
   o.largest = std::max<uint64_t>(o.largest, 3 * MiB);
+}
+
+void two_clusters(StormOptions& o) {
+  test::SeededRandom random(o.seed + 2);
+  o.second_cluster = true;
+  o.both_ways = random.below(2) == 0;
+  o.images = 4 + static_cast<unsigned>(random.below(5));
+  o.moves = 1 + static_cast<unsigned>(random.below(4));
+  o.agents = std::min(o.agents, 3U);
+  o.origins = std::min(o.origins, 3U);
+  o.largest = std::min<uint64_t>(o.largest, 3 * MiB);
+  o.pushed_within = 40s;  // so that things go wrong while others are replicated
 }
 
 void as_drawn(StormOptions& /*o*/) {}
@@ -157,6 +170,7 @@ Scenarios of_changes() {
           o.fault_ends = o.starts_old = true;
           o.images = 6;
         }}},
+      {"replication", {part_clusters, two_clusters}},
       {"ring-changes",
        {change_ring,
         [](StormOptions& o) {

@@ -32,9 +32,17 @@ std::string block(const std::string& role, std::string_view yaml) {
   return out;
 }
 
-std::string origin_ip(unsigned number) {
-  return fmt::format("10.1.0.{}", number + 1);
+std::string host_ip(unsigned net, unsigned number) {
+  return fmt::format("10.{}.0.{}", net, number + 1);
 }
+
+std::string origin_ip(unsigned number) {
+  return host_ip(1, number);
+}
+
+/// Names of images that are replicated begin with this, the others do not.
+constexpr const char* travelling = "repo";
+constexpr const char* settled = "own";
 
 }  // namespace
 
@@ -44,6 +52,15 @@ Storm::Storm(StormOptions options, const std::string& log_path)
   build();
 }
 
+io::Address Storm::server(unsigned net, unsigned side, uint16_t port) const {
+  return {host_ip(options_.herd ? 6 : net, side * second), port};
+}
+
+unsigned Storm::side_of(const Node& node) {
+  const auto digits = node.name().substr(node.name().find_first_of("0123456789"));
+  return std::stoul(digits) >= second ? 1 : 0;
+}
+
 /// Faults, clients and checks refer to what goes before the cluster does.
 Storm::~Storm() {
   cluster_.stop_tasks();
@@ -51,7 +68,7 @@ Storm::~Storm() {
 
 void Storm::add(const std::string& name, unsigned net, unsigned number, const std::string& role,
                 const std::string& yaml) {
-  HostOptions host{fmt::format("10.{}.0.{}", net, number + 1), 0, options_.rate, options_.rate};
+  HostOptions host{host_ip(net, number), 0, options_.rate, options_.rate};
   DiskOptions disk{options_.disk_rate, options_.sync_time, 0};
   std::vector<std::string> args{"--role=" + role};
   yaml_[name] = yaml;
@@ -69,37 +86,54 @@ std::string Storm::scheduler_of(const std::string& name, bool old) const {
 }
 
 void Storm::build() {
-  build_servers();
-  const std::string index = fmt::format("build_index: {{hosts: {}}}\n", static_list({this->index().str()}));
-  std::vector<std::string> trackers;
-  for (unsigned i = 0; i < options_.trackers && !options_.herd; ++i)
-    trackers.push_back(fmt::format("10.2.0.{}:15003", i + 1));
-  if (options_.herd) trackers.push_back(tracker().str());
-  for (unsigned i = 0; i < options_.agents; ++i) {
-    add(fmt::format("agent{}", i), 4, i, "agent",
-        plain + fmt::format("tracker: {{hosts: {}}}\n", static_list(trackers)) + index);
+  for (unsigned side = 0; side < sides(); ++side) {
+    build_servers(side);
+    build_agents(side);
   }
   client_host_ = cluster_.add_host({"10.9.0.1", 0, 0, 0});
   liar_host_ = cluster_.add_host({"10.9.0.2", 0, options_.rate, options_.rate});
   build_images();
 }
 
-void Storm::build_servers() {
+void Storm::build_agents(unsigned side) {
+  const std::string index =
+      fmt::format("build_index: {{hosts: {}}}\n", static_list({this->index(side).str()}));
+  const unsigned first = side * second;
+  std::vector<std::string> trackers;
+  for (unsigned i = first; i < first + options_.trackers && !options_.herd; ++i)
+    trackers.push_back(host_ip(2, i) + ":15003");
+  if (options_.herd) trackers.push_back(tracker().str());
+  for (unsigned i = first; i < first + options_.agents; ++i) {
+    add(fmt::format("agent{}", i), 4, i, "agent",
+        plain + fmt::format("tracker: {{hosts: {}}}\n", static_list(trackers)) + index);
+  }
+}
+
+std::string Storm::remotes_of(unsigned side) const {
+  const bool wanted = options_.second_cluster && (side == 0 || options_.both_ways);
+  if (!wanted) return "";
+  return fmt::format("remotes: {{\"{}\": [\"^{}\"]}}\ntag_replication: {{retry_interval: 5s}}\n",
+                     index(1 - side).str(), travelling);
+}
+
+void Storm::build_servers(unsigned side) {
+  const unsigned first = side * second;
   std::vector<std::string> hosts;
-  for (unsigned i = 0; i < options_.origins; ++i) hosts.push_back(origin_ip(i) + ":15002");
+  for (unsigned i = first; i < first + options_.origins; ++i) hosts.push_back(origin_ip(i) + ":15002");
   const std::string origins =
       options_.named_origins ? fmt::format("{{dns: \"{}:15002\"}}", origins_name) : static_list(hosts);
-  name_origins(0, options_.origins);
-  const auto backends = [this](const char* directory, const char* names) {
+  if (side == 0) name_origins(0, options_.origins);
+  const auto backends = [this, side](const char* directory, const char* names) {
     if (!options_.shared_backend) return std::string();
     return fmt::format(
-        "backends: [{{namespace: \".*\", backend: {{file: {{root: {}/{}, name_path: {}}}}}}}]\n", server_path,
-        directory, names);
+        "backends: [{{namespace: \".*\", backend: {{file: {{root: {}/{}{}, name_path: {}}}}}}}]\n",
+        server_path, directory, side == 0 ? "" : "-elsewhere", names);
   };
   const std::string blobs = backends("blobs", "sharded_docker_blob");
   const std::string of_origin =
-      plain + fmt::format("metainfogen: {{piece_lengths: {{0: {}B}}}}\nwriteback: {{retry_interval: 5s}}\n",
-                          options_.piece_length) +
+      plain +
+      fmt::format("metainfogen: {{piece_lengths: {{0: {}B}}}}\nwriteback: {{retry_interval: 5s}}\n",
+                  options_.piece_length) +
       // What waits for its write-back cannot be taken away.
       (options_.prefetchers > 0 ? "blobserver: {duplicate_write_back_stagger: 1s}\n" : "");
   std::string of_proxy = plain + "registry: {delete_enabled: true}\n";
@@ -114,17 +148,18 @@ void Storm::build_servers() {
             block("origin", of_origin));
     return;
   }
-  for (unsigned i = 0; i < options_.origins; ++i) {
+  for (unsigned i = first; i < first + options_.origins; ++i) {
     add(fmt::format("origin{}", i), 1, i, "origin",
         of_origin + blobs +
             fmt::format("cluster: {}\nhashring: {{max_replica: {}}}\n", origins, options_.max_replica));
   }
   const std::string to_origins = fmt::format("origin: {{hosts: {}}}\n", origins);
-  for (unsigned i = 0; i < options_.trackers; ++i)
+  for (unsigned i = first; i < first + options_.trackers; ++i)
     add(fmt::format("tracker{}", i), 2, i, "tracker", plain + to_origins);
-  add("index0", 3, 0, "build-index", plain + to_origins + backends("tags", "docker_tag"));
-  const std::string to_index = fmt::format("build_index: {{hosts: {}}}\n", static_list({index().str()}));
-  add("proxy0", 5, 0, "proxy", of_proxy + to_origins + to_index);
+  add(fmt::format("index{}", first), 3, first, "build-index",
+      plain + to_origins + remotes_of(side) + backends("tags", "docker_tag"));
+  const std::string to_index = fmt::format("build_index: {{hosts: {}}}\n", static_list({index(side).str()}));
+  add(fmt::format("proxy{}", first), 5, first, "proxy", of_proxy + to_origins + to_index);
 }
 
 /// Who prefetches names a namespace, of one part or of several.
@@ -137,6 +172,13 @@ void Storm::build_images() {
   test::SeededRandom random(options_.seed + 1);
   for (unsigned i = 0; i < options_.images; ++i) {
     Image image{repo_name(i), {}};
+    if (options_.second_cluster) {
+      image.repo = fmt::format("{}{}", travelling, i);
+      constexpr unsigned settled_every = 4;
+      image.travels = i % settled_every != settled_every - 1;
+      if (!image.travels) image.repo = fmt::format("{}{}", settled, i);
+      image.side = options_.both_ways ? i % 2 : 0;
+    }
     for (unsigned layer = 0; layer <= options_.layers; ++layer) {
       if (layer > 0 && !images_.empty() && random.unit() < options_.overlap) {
         const SimBlob* const other = images_[random.below(images_.size())].layers.back();
@@ -239,7 +281,7 @@ void Storm::run_task(Task<> task, Duration limit, const char* name) {
 Task<bool> Storm::push_layers(RegistryClient& client, const Image& image) {
   const std::string repo = image.repo;
   for (const SimBlob* blob : image.layers) {
-    auto done = co_await client.push(proxy(), repo, *blob);
+    auto done = co_await client.push(proxy(image.side), repo, *blob);
     if (!done) co_return false;
     ledger_.pushed(blob);
     co_await cluster_.clock().sleep(between(0s, options_.think_time));
@@ -264,7 +306,7 @@ Task<> Storm::push_image(const Image& image) {
     std::rotate(layers.begin() + 1, layers.begin() + 1 + (layers.size() > 2 ? 1 : 0), layers.end());
     const std::string manifest = manifest_of(layers) + std::string(move, ' ');
     ledger_.attempt(repo, manifest);
-    auto put = co_await client.put_manifest(proxy(), repo, tag_name, manifest);
+    auto put = co_await client.put_manifest(proxy(image.side), repo, tag_name, manifest);
     if (put)
       ledger_.acknowledge(repo, manifest);
     else if (options_.calm)
@@ -291,6 +333,7 @@ Task<> Storm::pull_images(Node& agent) {
   const io::Address registry{agent.ip(), registry_port};
   const bool steady = std::stoul(agent.name().substr(5)) < options_.steady_agents;
   for (const Image& image : images_) {
+    if (image.side != side_of(agent) && !image.travels) continue;
     if (!options_.even) co_await cluster_.clock().sleep(between(0s, 4s));
     RegistryClient client(cluster_, agent.id());
     const std::string repo = image.repo;
@@ -328,7 +371,44 @@ Task<> Storm::check_image(const Image& image, io::Address registry) {
     fail(fmt::format("tag leads to {}: {}", manifest->empty() ? "nothing" : "something older", where));
 }
 
+Node& Storm::agent_of(unsigned side) {
+  for (;;) {
+    Node& agent = any("agent");
+    if (side_of(agent) == side) return agent;
+  }
+}
+
+Task<> Storm::check_elsewhere(const Image& image) {
+  // Retries come every 5 s at last, and an outcome of a copy is told for 15 s.
+  constexpr Duration travel_limit = 5min;
+  constexpr Duration look = 5s;
+  RegistryClient client(cluster_, client_host_);
+  const std::string repo = image.repo;
+  const std::string tag_name = tag;
+  const unsigned there = 1 - image.side;
+  const TimePoint limit = cluster_.time().now() + travel_limit;
+  if (image.travels && !ledger_.promised(repo)) co_return;
+  while (image.travels) {
+    auto manifest = co_await client.find_manifest(proxy(there), repo, tag_name);
+    const bool arrived = manifest && ledger_.allows(repo, *manifest);
+    if (arrived || cluster_.time().now() > limit) break;
+    co_await cluster_.clock().sleep(look);
+  }
+  if (image.travels) {
+    const io::Address agent{agent_of(there).ip(), registry_port};
+    co_await check_image(image, proxy(there));
+    co_await check_image(image, agent);
+    co_return;
+  }
+  auto manifest = co_await client.find_manifest(proxy(there), repo, tag_name);
+  if (!manifest)
+    fail(fmt::format("{} cannot be asked for in the other cluster: {}", repo, manifest.error().message));
+  else if (!manifest->empty())
+    fail(repo + " is not to be replicated, and is in the other cluster");
+}
+
 void Storm::heal() {
+  healed_ = true;
   cluster_.network().heal();
   for (auto& node : cluster_.nodes()) {
     node->platters().set_capacity(uint64_t{1} << 40);
@@ -341,8 +421,9 @@ void Storm::heal() {
 
 void Storm::check_images() {
   for (const Image& image : images_) {
-    spawn(check_image(image, proxy()), "check");
-    spawn(check_image(image, {any("agent").ip(), registry_port}), "check");
+    spawn(check_image(image, proxy(image.side)), "check");
+    spawn(check_image(image, {agent_of(image.side).ip(), registry_port}), "check");
+    if (options_.second_cluster) spawn(check_elsewhere(image), "check elsewhere");
   }
   if (!cluster_.run_until([this] { return workers_ == 0; }, check_limit)) fail("the check does not end");
 }

@@ -28,17 +28,23 @@ class Storm {
   Cluster& cluster() { return cluster_; }
   io::Random& random() { return cluster_.random(); }
   const StormOptions& options() const { return options_; }
-  bool working() const { return workers_ > 0; }
+  /// Until everything is healed: a fault that sleeps over the end must not take the checks for work.
+  bool working() const { return workers_ > 0 && !healed_; }
   /// What goes on beside the work, and has to see its end before the checks begin.
   unsigned& background() { return background_; }
   Duration between(Duration least, Duration most);
   Node& node(const std::string& name);
   /// Any node that is wanted, of a role or of all; none of the steady agents.
   Node& any(std::string_view role = {});
+  /// Of two clusters the nodes of the second one are numbered from here on.
+  static constexpr unsigned second = 10;
+  unsigned sides() const { return options_.second_cluster ? 2 : 1; }
+  /// The cluster that a node belongs to.
+  static unsigned side_of(const Node& node);
   /// Where clients push.
-  io::Address proxy() const { return {options_.herd ? "10.6.0.1" : "10.5.0.1", 15000}; }
-  io::Address tracker() const { return {options_.herd ? "10.6.0.1" : "10.2.0.1", 15003}; }
-  io::Address index() const { return {options_.herd ? "10.6.0.1" : "10.3.0.1", 15004}; }
+  io::Address proxy(unsigned side = 0) const { return server(5, side, 15000); }
+  io::Address tracker(unsigned side = 0) const { return server(2, side, 15003); }
+  io::Address index(unsigned side = 0) const { return server(3, side, 15004); }
   HostId client_host() const { return client_host_; }
   HostId liar_host() const { return liar_host_; }
   const std::vector<std::unique_ptr<SimBlob>>& all() const { return blobs_; }
@@ -58,8 +64,11 @@ class Storm {
   void run_task(Task<> task, Duration limit, const char* name);
 
  private:
+  io::Address server(unsigned net, unsigned side, uint16_t port) const;
   void build();
-  void build_servers();
+  void build_servers(unsigned side);
+  void build_agents(unsigned side);
+  std::string remotes_of(unsigned side) const;
   void build_images();
   std::string repo_name(unsigned number) const;
   void add(const std::string& name, unsigned net, unsigned number, const std::string& role,
@@ -71,6 +80,9 @@ class Storm {
   Task<> remove_image(RegistryClient& client, const Image& image);
   Task<> pull_images(Node& agent);
   Task<> check_image(const Image& image, io::Address registry);
+  /// The tag has got to the other cluster, or stays away from it, and then the same holds there.
+  Task<> check_elsewhere(const Image& image);
+  Node& agent_of(unsigned side);
   Task<> collect_garbage();
   Task<> prefetch_images();
   Task<> check_prefetched(const Image& image, unsigned way);
@@ -96,6 +108,7 @@ class Storm {
   unsigned workers_ = 0;
   unsigned background_ = 0;
   bool collecting_ = false;
+  bool healed_ = false;
 };
 
 }  // namespace krakend::sim

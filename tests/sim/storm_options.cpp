@@ -77,9 +77,13 @@ std::string StormOptions::text() const {
   return fmt::format(
              "{} origins {} trackers {} agents {} max_replica {} rate {} latency {} us sync {} us disk {} "
              "stalls {} resets {}; backend {} {} us lag {} us; ",
-             herd ? "herd" : "roles apart,", origins, trackers, agents, max_replica, rate, in_us(latency),
-             in_us(sync_time), disk_rate, stall_chance, reset_chance, shared_backend ? "shared" : "own",
-             in_us(backend_latency), in_us(listing_lag)) +
+             herd             ? "herd"
+             : both_ways      ? "two clusters, both ways,"
+             : second_cluster ? "two clusters,"
+                              : "roles apart,",
+             origins, trackers, agents, max_replica, rate, in_us(latency), in_us(sync_time), disk_rate,
+             stall_chance, reset_chance, shared_backend ? "shared" : "own", in_us(backend_latency),
+             in_us(listing_lag)) +
          fmt::format("images {} layers {} moves {} overlap {} deletions {} sizes {} to {}; ", images, layers,
                      moves, overlap, deletions, least, largest) +
          (prefetchers > 0 ? fmt::format("prefetchers {}; ", prefetchers) : std::string()) +

@@ -28,6 +28,8 @@ struct StormOptions {
   bool shared_backend = false;  ///< all origins and the build-index keep things for good on one file server
   Duration backend_latency{0};  ///< of each call to it
   Duration listing_lag{0};      ///< what is new is not listed earlier
+  bool second_cluster = false;  ///< another cluster, as large, to which the first one's tags are replicated
+  bool both_ways = false;       ///< which has pushes of its own, that are replicated to the first
   bool named_origins = false;   ///< the others find the origins by a name, which may change
 
   // The workload.
