@@ -7,6 +7,16 @@
 #include "krakend/io/net.h"
 
 namespace krakend::origin {
+namespace {
+
+/// An origin that dies in the middle of a commit says nothing: over a long line its death is not noticed
+/// otherwise. One that commits more slowly is asked again, and has the blob then.
+Duration commit_limit(uint64_t size) {
+  constexpr uint64_t least_rate = 10'000'000;  // bytes a second
+  return 60s + std::chrono::seconds(size / least_rate);
+}
+
+}  // namespace
 
 RemoteHandler::RemoteHandler(Services services, Logger log)
     : services_(services), log_(std::move(log)), ended_(services.loop) {}
@@ -77,7 +87,7 @@ Task<> RemoteHandler::run(CopyPtr copy, Key key, storage::BlobPtr blob) {
   std::vector<std::string> hosts{remote};
   api::OriginCluster cluster({services_.loop, services_.client, services_.clock, services_.random},
                              std::move(hosts), log_);
-  auto sent = co_await cluster.upload(ns, digest, blob->file(), blob->size());
+  auto sent = co_await cluster.upload(ns, digest, blob->file(), blob->size(), commit_limit(blob->size()));
   if (sent)
     log_.info("{} replicated to the cluster at {}", digest.str(), remote);
   else

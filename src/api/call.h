@@ -18,7 +18,6 @@ inline constexpr Duration upload_start = 60s;
 /// Longer than the reference's 60 s, which a 32 MiB chunk exceeds below 4.5 Mbit/s; silence ends it after 60
 /// s.
 inline constexpr Duration upload_patch = 10min;
-inline constexpr Duration upload_commit = 15min;
 inline constexpr Duration remove = 60s;
 /// A blob of any size: only silence (the idle limit) ends its download.
 inline constexpr Duration download = 24h;

@@ -102,10 +102,11 @@ Task<Result<void>> OriginClient::prefetch(std::string ns, Digest digest) {
   co_return Result<void>{};
 }
 
-Task<Result<void>> OriginClient::upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size) {
+Task<Result<void>> OriginClient::upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
+                                        Duration commit_limit) {
   const std::string uploads = blob_path(ns, digest) + "/uploads";
   UploadPaths paths{uploads, uploads + "/", ""};
-  co_return co_await upload_to(std::move(paths), std::move(file), size);
+  co_return co_await upload_to(std::move(paths), std::move(file), size, commit_limit);
 }
 
 Task<Result<void>> OriginClient::duplicate(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
@@ -122,7 +123,8 @@ Task<Result<void>> OriginClient::transfer(Digest digest, io::FilePtr file, uint6
   co_return co_await upload_to(std::move(paths), std::move(file), size);
 }
 
-Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, uint64_t size) {
+Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, uint64_t size,
+                                           Duration commit_limit) {
   // The blob is there already: at every step that is success (contract http-api §4.7).
   const auto is_there = [](const Result<http::ClientResponse>& response) {
     return !response && response.error().code == Errc::already_exists && response.error().http_status == 409;
@@ -148,10 +150,10 @@ Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, 
     if (!patched) co_return propagate(patched);
   }
 
-  auto request = make_request("PUT", host_, paths.commit + id, limits::upload_commit);
+  auto request = make_request("PUT", host_, paths.commit + id, commit_limit);
   if (!request) co_return propagate(request);
   // The origin verifies, writes back and replicates before it answers: silence is normal here.
-  request->idle_timeout = limits::upload_commit;
+  request->idle_timeout = commit_limit;
   if (!paths.commit_body.empty()) request->body = std::move(paths.commit_body);
   auto committed = co_await call(client_, std::move(*request));
   if (!committed && !is_there(committed)) co_return propagate(committed);

@@ -191,12 +191,13 @@ Task<Result<void>> OriginCluster::Impl::download_from(std::string host, std::str
   }
 }
 
-Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size) {
+Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
+                                         Duration commit_limit) {
   auto owners = co_await locations(digest);
   if (!owners) co_return propagate(owners);
   Result<void> last = fail(Errc::internal, "no owner");
   for (const std::string& host : impl_->with_others(std::move(*owners))) {
-    last = co_await impl_->origin(host).upload(ns, digest, file, size);
+    last = co_await impl_->origin(host).upload(ns, digest, file, size, commit_limit);
     if (last) break;
     impl_->log.warn("upload of {} to origin {} failed: {}", digest.str(), host, last.error().message);
     if (!no_answer(last.error()) && !retryable_status(last.error())) break;

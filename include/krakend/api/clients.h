@@ -33,6 +33,9 @@ inline constexpr std::string_view follow_header = "X-Krakend-Follow";
 /// on only fills gaps: else a cluster that is behind would take back what the first one has changed since.
 inline constexpr std::string_view forwarded_header = "X-Krakend-Forwarded";
 
+/// How long an origin may be silent while it verifies, writes back and replicates what it was given.
+inline constexpr Duration commit_patience = 15min;
+
 /// Nobody answered, or somebody who cannot just now (429, 502, 503, 504): worth another try, there or
 /// elsewhere.
 bool is_away(const Error& error);
@@ -53,8 +56,10 @@ class OriginClient {
   Task<Result<void>> download(std::string ns, Digest digest, io::ByteSink& sink);
   /// Has the origin fetch the blob from its backend, if it lacks it. Success: it has it, or has begun.
   Task<Result<void>> prefetch(std::string ns, Digest digest);
-  /// Start, patch in chunks of at most 32 MiB, commit; 409 at any step is success.
-  Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
+  /// Start, patch in chunks of at most 32 MiB, commit, which may be silent for so long; 409 at any step is
+  /// success.
+  Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
+                            Duration commit_limit = commit_patience);
   /// The same between origins of one cluster: the receiver writes back after `delay` and does not replicate
   /// (§4.8).
   Task<Result<void>> duplicate(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
@@ -72,7 +77,8 @@ class OriginClient {
 
  private:
   struct UploadPaths;
-  Task<Result<void>> upload_to(UploadPaths paths, io::FilePtr file, uint64_t size);
+  Task<Result<void>> upload_to(UploadPaths paths, io::FilePtr file, uint64_t size,
+                               Duration commit_limit = commit_patience);
 
   http::Client& client_;
   std::string host_;
@@ -105,7 +111,8 @@ class OriginCluster {
   Task<Result<void>> prefetch(std::string ns, Digest digest);
   /// A small blob as text; corrupt when its bytes are not those of the digest, too_large beyond `limit`.
   Task<Result<std::string>> download_text(std::string ns, Digest digest, uint64_t limit);
-  Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size);
+  Task<Result<void>> upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
+                            Duration commit_limit = commit_patience);
   /// Has the owners copy the blob to another cluster: the first that can, polled while it is at it.
   Task<Result<void>> replicate(std::string ns, Digest digest, std::string remote);
   /// Removes the blob from every origin and from the backend of each namespace; success when nobody has it.

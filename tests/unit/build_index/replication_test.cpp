@@ -81,6 +81,15 @@ TEST_CASE("a tag of another cluster fills gaps, and takes nothing back") {
   }
 }
 
+TEST_CASE("origins that are given as a name are looked up, and named to other clusters as such") {
+  test::ReplicationStage s;
+  s.options.origins = {};
+  s.options.origins.dns = fmt::format("localhost:{}", s.origin.address.port);
+  s.start();
+  CHECK(s.world.get(s.at, "/origin").body == s.options.origins.dns);
+  REQUIRE(s.comes([&] { return s.put("other%2Fa:v1", s.image).status == 200; }));
+}
+
 TEST_CASE("only where there is none: the tag that is there stays") {
   test::ReplicationStage s;
   s.options.remotes.clear();
