@@ -1,3 +1,4 @@
+#include "krakend/api/requests.h"
 #include "krakend/io/condition.h"
 #include "unit/origin/node.h"
 
