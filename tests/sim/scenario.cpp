@@ -205,6 +205,7 @@ const std::vector<Regression>& regressions() {
       {"several peers are told at once that there is room", "pull-storm", 6},
       {"a push is acknowledged whose write-back could not be queued", "disk-full", 9},
       {"a prefetch meets a connection to an earlier life of the only owner", "prefetch", 7006},
+      {"a remote that died in the middle of a commit is waited for", "replication", 36},
   };
   return all;
 }
