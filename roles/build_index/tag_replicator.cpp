@@ -125,7 +125,7 @@ Task<bool> TagReplicator::Remote::has(std::string tag) {
     while (asking_) co_await answered_.wait();
     auto there = co_await ask(tag);
     // Any other error: the copy tells (contract backends-replication §12).
-    if (there || !api::is_away(there.error())) co_return there&&* there;
+    if (there || !api::is_away(there.error())) co_return there.value_or(false);
   }
 }
 

@@ -19,7 +19,7 @@ class RequestBudget {
   static constexpr uint64_t least = 8;  ///< requests
   static constexpr double seconds_of_rate = 0.11;
   /// The requests that a process begins with, and the time without a byte after which it begins anew.
-  static constexpr uint64_t first_few = 3;
+  static constexpr uint64_t first_few = 2;
   static constexpr Duration pause = 2s;
 
   /// Whether another request of that size may be sent. A few always may: whoever is asked may be busy with

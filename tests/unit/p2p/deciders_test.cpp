@@ -266,23 +266,23 @@ TEST_CASE("budget: what may be outstanding follows the rate, and a few requests 
   CHECK(budget.limit() == before);
 }
 
-TEST_CASE("budget: a process begins with three requests, and anew after two seconds without a byte") {
+TEST_CASE("budget: a process begins with a few requests, and anew after two seconds without a byte") {
   RequestBudget budget;
   const uint64_t piece = 4 * MiB;
   TimePoint now{1h};
-  for (int i = 0; i < 3; ++i) {
+  for (uint64_t i = 0; i < RequestBudget::first_few; ++i) {
     CHECK(budget.begins(now));
     budget.requested(piece, now);
   }
   CHECK_FALSE(budget.begins(now));
-  for (int i = 0; i < 3; ++i) {
+  for (uint64_t i = 0; i < RequestBudget::first_few; ++i) {
     budget.arrived(piece, now);
     budget.ended(piece);
   }
   CHECK_FALSE(budget.begins(now + RequestBudget::pause));
   now += RequestBudget::pause + 1ms;
   CHECK(budget.begins(now));
-  for (int i = 0; i < 3; ++i) budget.requested(piece, now);
+  for (uint64_t i = 0; i < RequestBudget::first_few; ++i) budget.requested(piece, now);
   // What has been asked for and does not come is no new beginning.
   CHECK_FALSE(budget.begins(now + 1min));
 }
