@@ -30,6 +30,11 @@ bool sink_is_broken(const Error& error) {
                                     error.code == Errc::cancelled || error.code == Errc::too_large);
 }
 
+/// About the blob or the request: another origin would say the same (contract http-api §11.3).
+bool is_final(const Error& error) {
+  return error.http_status != 0 && error.http_status < 500 && error.code != Errc::pending;
+}
+
 Digest random_digest(io::Random& random) {
   std::array<uint8_t, 32> bytes;
   random.fill(bytes);
@@ -53,6 +58,8 @@ struct OriginCluster::Impl {
   /// The owners, and behind them all other origins: when no owner answers, any origin takes an upload, and
   /// the ring repairs itself later.
   Hosts with_others(Hosts owners) const;
+  /// Until an origin no longer says "pending", at most `poll_limit`.
+  Task<Result<void>> poll(const std::function<Task<Result<void>>()>& ask);
   Task<Result<void>> download_from(std::string host, std::string ns, Digest digest,
                                    const std::function<Result<io::ByteSink*>()>& restart);
   Task<Result<void>> replicate_from(std::string host, std::string ns, Digest digest, std::string remote);
@@ -143,8 +150,7 @@ Task<Result<void>> OriginCluster::download(std::string ns, Digest digest,
     auto done = co_await impl_->download_from(host, ns, digest, restart);
     if (done) co_return done;
     last = done.error();
-    const bool refused = last.http_status != 0 && last.http_status < 500 && last.code != Errc::pending;
-    if (refused || sink_is_broken(last)) co_return done;
+    if (is_final(last) || sink_is_broken(last)) co_return done;
     impl_->log.warn("download of {} from origin {} failed: {}", digest.str(), host, last.message);
   }
   // An exhausted cluster is no answer about the blob (contract http-api §11.3).
@@ -176,19 +182,24 @@ Task<Result<std::string>> OriginCluster::download_text(std::string ns, Digest di
   co_return std::move(sink.text);
 }
 
-Task<Result<void>> OriginCluster::Impl::download_from(std::string host, std::string ns, Digest digest,
-                                                      const std::function<Result<io::ByteSink*>()>& restart) {
+Task<Result<void>> OriginCluster::Impl::poll(const std::function<Task<Result<void>>()>& ask) {
   const TimePoint deadline = services.clock.now() + poll_limit;
-  auto sink = restart();
-  if (!sink) co_return propagate(sink);
-  OriginClient client = origin(host);
   for (unsigned retry = 0;; ++retry) {
-    auto done = co_await client.download(ns, digest, **sink);
+    auto done = co_await ask();
     if (done || done.error().code != Errc::pending) co_return done;
     const Duration pause = poll_backoff.pause(retry, services.random);
     if (services.clock.now() + pause > deadline) co_return done;
     co_await services.clock.sleep(pause);
   }
+}
+
+Task<Result<void>> OriginCluster::Impl::download_from(std::string host, std::string ns, Digest digest,
+                                                      const std::function<Result<io::ByteSink*>()>& restart) {
+  auto sink = restart();
+  if (!sink) co_return propagate(sink);
+  OriginClient client = origin(host);
+  const auto ask = [&] { return client.download(ns, digest, **sink); };
+  co_return co_await poll(ask);
 }
 
 Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::FilePtr file, uint64_t size,
@@ -200,7 +211,7 @@ Task<Result<void>> OriginCluster::upload(std::string ns, Digest digest, io::File
     last = co_await impl_->origin(host).upload(ns, digest, file, size, commit_limit);
     if (last) break;
     impl_->log.warn("upload of {} to origin {} failed: {}", digest.str(), host, last.error().message);
-    if (!no_answer(last.error()) && !retryable_status(last.error())) break;
+    if (!is_away(last.error())) break;
   }
   co_return last;
 }
@@ -213,8 +224,7 @@ Task<Result<void>> OriginCluster::replicate(std::string ns, Digest digest, std::
     auto done = co_await impl_->replicate_from(host, ns, digest, remote);
     if (done) co_return done;
     last = done.error();
-    const bool refused = last.http_status != 0 && last.http_status < 500 && last.code != Errc::pending;
-    if (refused) co_return done;
+    if (is_final(last)) co_return done;
     impl_->log.debug("origin {} does not copy {} to {}: {}", host, digest.str(), remote, last.message);
   }
   co_return fail(std::move(last));
@@ -222,14 +232,9 @@ Task<Result<void>> OriginCluster::replicate(std::string ns, Digest digest, std::
 
 Task<Result<void>> OriginCluster::Impl::replicate_from(std::string host, std::string ns, Digest digest,
                                                        std::string remote) {
-  const TimePoint deadline = services.clock.now() + poll_limit;
-  for (unsigned retry = 0;; ++retry) {
-    auto done = co_await origin(host).replicate(ns, digest, remote);
-    if (done || done.error().code != Errc::pending) co_return done;
-    const Duration pause = poll_backoff.pause(retry, services.random);
-    if (services.clock.now() + pause > deadline) co_return done;
-    co_await services.clock.sleep(pause);
-  }
+  OriginClient client = origin(host);
+  const auto ask = [&] { return client.replicate(ns, digest, remote); };
+  co_return co_await poll(ask);
 }
 
 Task<Result<void>> OriginCluster::erase(std::vector<std::string> namespaces, Digest digest) {
