@@ -53,18 +53,18 @@ void PrefetchHandler::add_routes(http::Router& router) {
 }
 
 Task<http::Response> PrefetchHandler::download_all(http::Request& request) {
-  parts_.counters.requests.add();
-  auto body = co_await read_request(request);
-  if (!body) co_return answer({}, propagate(body));
-  auto outcome = co_await begin_downloads(*body);
-  co_return answer(*body, outcome);
+  return serve(request, &PrefetchHandler::begin_downloads);
 }
 
 Task<http::Response> PrefetchHandler::trigger_all(http::Request& request) {
+  return serve(request, &PrefetchHandler::await_triggers);
+}
+
+Task<http::Response> PrefetchHandler::serve(http::Request& request, Version version) {
   parts_.counters.requests.add();
   auto body = co_await read_request(request);
   if (!body) co_return answer({}, propagate(body));
-  auto outcome = co_await await_triggers(*body);
+  auto outcome = co_await (this->*version)(*body);
   co_return answer(*body, outcome);
 }
 

@@ -39,9 +39,11 @@ class PrefetchHandler {
   };
   /// Success or failure of a whole request; the error's status is that of the answer.
   using Outcome = Result<ImageName>;
+  using Version = Task<Outcome> (PrefetchHandler::*)(PrefetchRequest);
 
   Task<http::Response> download_all(http::Request& request);
   Task<http::Response> trigger_all(http::Request& request);
+  Task<http::Response> serve(http::Request& request, Version version);
   Task<Result<PrefetchRequest>> read_request(http::Request& request) const;
   Task<Result<Image>> collect(PrefetchRequest request);
   Task<Outcome> begin_downloads(PrefetchRequest request);
