@@ -7,6 +7,7 @@
 #include "krakend/core/content_digest.h"
 #include "support/catch.h"
 #include "support/world.h"
+#include "unit/build_index/fake_origin.h"
 
 using namespace krakend;
 using build_index::TagType;
@@ -22,58 +23,9 @@ std::string manifest(const std::string& note) {
                      note, config.str(), layer.str());
 }
 
-/// An origin with a few blobs.
-class FakeOrigin {
- public:
-  explicit FakeOrigin(test::World& world) {
-    http::Router router;
-    using api::bind;
-    router.add("GET", "/blobs/{digest}/locations", bind(this, &FakeOrigin::locations))
-        .add("GET", "/readiness", bind(this, &FakeOrigin::readiness))
-        .add("HEAD", "/internal/namespace/{namespace}/blobs/{digest}", bind(this, &FakeOrigin::stat))
-        .add("GET", "/namespace/{namespace}/blobs/{digest}", bind(this, &FakeOrigin::download));
-    address = world.serve(std::move(router));
-  }
-  Digest add(const std::string& content) {
-    const Digest digest = Digest::of(content);
-    blobs[digest] = content;
-    return digest;
-  }
-
-  io::Address address;
-  std::map<Digest, std::string> blobs;
-  std::set<std::string> namespaces;
-  int downloads = 0;
-  /// Downloads that say 404 before the blob appears.
-  int hidden = 0;
-
- private:
-  Task<http::Response> locations(http::Request&) {
-    http::Response response = http::text_response(200);
-    response.headers.set("Origin-Locations", address.str());
-    co_return response;
-  }
-  Task<http::Response> readiness(http::Request&) { co_return api::ok_response(); }
-  Task<http::Response> stat(http::Request& request) {
-    namespaces.insert(api::param(request, "namespace"));
-    const auto found = blobs.find(*api::digest_param(request));
-    if (found == blobs.end()) co_return http::text_response(404);
-    http::Response response;
-    response.content_length = found->second.size();
-    co_return response;
-  }
-  Task<http::Response> download(http::Request& request) {
-    namespaces.insert(api::param(request, "namespace"));
-    ++downloads;
-    const auto found = blobs.find(*api::digest_param(request));
-    if (found == blobs.end() || downloads <= hidden) co_return http::text_response(404);
-    co_return http::text_response(200, found->second);
-  }
-};
-
 struct Fixture {
   test::World world;
-  FakeOrigin origin{world};
+  test::FakeOrigin origin{world};
   backend::Backends backends;
   std::unique_ptr<build_index::BuildIndex> index;
   io::Address at;

@@ -13,57 +13,9 @@
 #include "support/catch.h"
 #include "support/take.h"
 #include "support/world.h"
+#include "unit/build_index/fake_origin.h"
 
 namespace krakend::test {
-
-/// A cluster's origin with a few blobs, which says that it copies what it is asked to copy.
-class CopyingOrigin {
- public:
-  explicit CopyingOrigin(World& world) {
-    http::Router router;
-    using api::bind;
-    router.add("GET", "/blobs/{digest}/locations", bind(this, &CopyingOrigin::locations))
-        .add("HEAD", "/internal/namespace/{namespace}/blobs/{digest}", bind(this, &CopyingOrigin::stat))
-        .add("GET", "/namespace/{namespace}/blobs/{digest}", bind(this, &CopyingOrigin::download))
-        .add("POST", "/namespace/{namespace}/blobs/{digest}/remote/{remote}",
-             bind(this, &CopyingOrigin::copy));
-    address = world.serve(std::move(router));
-  }
-  Digest add(const std::string& content) {
-    const Digest digest = Digest::of(content);
-    blobs[digest] = content;
-    return digest;
-  }
-  io::Address address;
-  std::map<Digest, std::string> blobs;
-  /// "<namespace> <digest> <remote>"
-  std::vector<std::string> copies;
-  int copy_status = 200;
-
- private:
-  Task<http::Response> locations(http::Request&) {
-    http::Response response = http::text_response(200);
-    response.headers.set("Origin-Locations", address.str());
-    co_return response;
-  }
-  Task<http::Response> stat(http::Request& request) {
-    const auto found = blobs.find(*api::digest_param(request));
-    if (found == blobs.end()) co_return http::text_response(404);
-    http::Response response;
-    response.content_length = found->second.size();
-    co_return response;
-  }
-  Task<http::Response> download(http::Request& request) {
-    const auto found = blobs.find(*api::digest_param(request));
-    if (found == blobs.end()) co_return http::text_response(404);
-    co_return http::text_response(200, found->second);
-  }
-  Task<http::Response> copy(http::Request& request) {
-    copies.push_back(fmt::format("{} {} {}", api::param(request, "namespace"),
-                                 api::digest_param(request)->str(), api::param(request, "remote")));
-    co_return http::text_response(copy_status, "as the test wants it");
-  }
-};
 
 /// A build-index of another cluster, or another one of this cluster: notes every call.
 class OtherIndex {
@@ -116,7 +68,7 @@ class OtherIndex {
 /// A build-index with a remote that wants tags of "lib/", over a database that survives its restarts.
 struct ReplicationStage {
   World world;
-  CopyingOrigin origin{world};
+  FakeOrigin origin{world};
   OtherIndex remote{world};
   backend::Backends backends;
   Metrics metrics;
