@@ -6,7 +6,8 @@
 namespace krakend::build_index {
 namespace {
 
-constexpr unsigned passive_fails = 3;
+/// A call makes three attempts before it counts.
+constexpr unsigned passive_fails = 1;
 constexpr Duration passive_time = 30s;
 
 }  // namespace
@@ -58,8 +59,7 @@ Task<> Neighbours::tell_all(std::string tag, Duration stagger, const Tell& tell,
     auto done = co_await tell(client, delay);
     told = told || done.has_value();
     if (done) continue;
-    // Each of its attempts counts, so one call that got no answer is enough.
-    for (unsigned i = 0; i < passive_fails && api::is_away(done.error()); ++i) health_.failed(host);
+    if (api::is_away(done.error())) health_.failed(host);
     log_.warn("build-index {} is not told of tag {}: {}", host, tag, done.error().message);
   }
   if (!told) failures.add();
