@@ -119,6 +119,9 @@ def test_openers_with_a_wrong_handshake_are_refused(herd):  # noqa: F811
             link.sendall(bad)
             with contextlib.suppress(ConnectionError):
                 assert link.recv(1) == b""
+    herd.wait_for("WARN .*peer=127.0.0.1:")
+    later = cluster.push_blob(herd, os.urandom(100))
+    herd.wait_for(later.removeprefix("sha256:"))  # whatever was said before has been read by now
     assert len(remarks(herd, "127.0.0.1")) == 1
 
 
