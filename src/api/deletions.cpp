@@ -20,7 +20,7 @@ std::string notes_of_day(std::chrono::sys_days day) {
 }  // namespace
 
 std::string deletion_notes_prefix() {
-  return std::string(internal_tag_prefix) + "deleted";
+  return fmt::format("{}deleted", internal_tag_prefix);
 }
 
 std::optional<std::chrono::sys_days> deletion_note_day(std::string_view name) {

@@ -256,17 +256,4 @@ void TcpStream::shutdown() noexcept {
   watch_.wake();
 }
 
-Task<Result<void>> read_exact(Stream& stream, std::span<std::byte> out) {
-  while (!out.empty()) {
-    // What has arrived already needs no further task.
-    auto ready = stream.read_now(out);
-    if (!ready) ready = co_await stream.read_some(out);
-    auto& got = *ready;
-    if (!got) co_return propagate(got);
-    if (*got == 0) co_return fail(Errc::network, "{} closed the connection", stream.peer().str());
-    out = out.subspan(*got);
-  }
-  co_return Result<void>{};
-}
-
 }  // namespace krakend::io

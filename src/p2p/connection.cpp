@@ -9,19 +9,21 @@ namespace krakend::p2p {
 
 Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info,
                        io::StreamPtr stream, Handshake peer, bool origin, bool opener, TimePoint now)
-    : since(now),
+    : origin_(origin),
+      opener_(opener),
+      extended_(peer.extension >= 1),
+      have_(std::move(peer.have)),
+      id_(peer.peer_id),
+      stream_(std::move(stream)),
+      since(now),
       last_progress(now),
       last_useful(now),
       last_taken(now),
       backlog_(backlog),
       info_(std::move(info)),
-      stream_(std::move(stream)),
-      peer_(std::move(peer)),
-      origin_(origin),
-      opener_(opener),
       wake_(loop) {
   stream_->limit_backlog(socket_backlog);
-  if (peer_.load) load.tell(*peer_.load, now);
+  if (peer.load) load.tell(*peer.load, now);
 }
 
 Connection::~Connection() {
@@ -35,8 +37,11 @@ void Connection::forget(PieceIndex index) {
 }
 
 void Connection::send(const Message& message) {
+  send_frame(encode_frame(message));
+}
+
+void Connection::send_frame(const std::string& frame) {
   if (closed_) return;
-  const auto frame = encode_frame(message);
   const bool first = control_.empty() && !writing_;
   const size_t written = first ? stream_->write_now(as_bytes(frame)) : 0;
   if (written == frame.size()) return;
@@ -104,7 +109,7 @@ Task<> Connection::write_loop(std::shared_ptr<Connection> self, Payload payload)
 /// Who has nothing yet comes before all others: its link out lies idle until it has something to pass on.
 /// What was sent counts as something, so a peer has this only once a connection.
 TimePoint Connection::place_in_line() const {
-  return peer_.have.none() ? UploadTurns::newcomer : pieces_.front().at;
+  return have_.none() ? UploadTurns::newcomer : pieces_.front().at;
 }
 
 Task<std::optional<UploadTurns::Turn>> Connection::wait_for_turn(UploadTurns& turns, io::Clock& clock) {

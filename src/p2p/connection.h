@@ -20,6 +20,8 @@
 
 namespace krakend::p2p {
 
+struct PeerCounts;
+
 /// The link to one peer for one torrent, after the handshake: what we know of the peer, and the queue of what
 /// goes out. Control frames always go before the next payload. Owned by the torrent; its reader and writer
 /// tasks keep it alive. Loop thread.
@@ -39,17 +41,19 @@ class Connection {
              Handshake peer, bool origin, bool opener, TimePoint now);
   ~Connection();
 
-  const PeerId& id() const { return peer_.peer_id; }
-  const Bitfield& have() const { return peer_.have; }
-  Bitfield& have() { return peer_.have; }
+  const PeerId& id() const { return id_; }
+  const Bitfield& have() const { return have_; }
+  Bitfield& have() { return have_; }
   bool origin() const { return origin_; }
   bool opener() const { return opener_; }
   /// Both sides speak the extension (message.h).
-  bool extended() const { return peer_.extension >= 1; }
+  bool extended() const { return extended_; }
   const io::Address& address() const { return stream_->peer(); }
   io::Stream& stream() { return *stream_; }
 
   void send(const Message& message);
+  /// Of one message, encoded: for what many are told.
+  void send_frame(const std::string& frame);
   /// Queues a piece; false when `most` are queued already.
   bool send_piece(PieceIndex index, TimePoint now, size_t most);
   size_t queued_pieces() const { return pieces_.size(); }
@@ -79,15 +83,37 @@ class Connection {
   /// Writes what is queued until the connection closes.
   static Task<> write_loop(std::shared_ptr<Connection> self, Payload payload);
 
-  // Bookkeeping of the torrent.
-  TimePoint since;  ///< when the handshake was done
-  Meter incoming;   ///< all bytes
-  Meter outgoing;
-  uint64_t received = 0;   ///< bytes of good pieces from this peer
-  uint64_t sent = 0;       ///< bytes of pieces to this peer
+  // Bookkeeping of the torrent. What is looked at for every neighbour at every message stands together: with
+  // thousands of connections each line of it is a cache miss.
   bool snubbed = false;    ///< went silent with requests open: gets no new ones until it delivers
   bool retiring = false;   ///< too old: gets no new requests, and goes when those it has are answered
   bool receiving = false;  ///< the bytes of a wanted piece are arriving
+
+ private:
+  bool closed_ = false;
+  bool origin_;
+  bool opener_;
+  bool extended_;
+  bool writing_ = true;  ///< the stream belongs to the writer task, which has not begun, or is at it
+
+ public:
+  PeerCounts* counted = nullptr;  ///< the torrent's, of this peer, where it has been looked for
+  TimePoint not_before{};         ///< the peer has declined a request: it is not asked earlier
+  uint64_t told_queued = 0;       ///< what the peer was last told of our backlog, bytes
+  ToldLoad load;                  ///< of the peer
+
+ private:
+  Bitfield have_;
+  PeerId id_;
+  io::StreamPtr stream_;
+  std::string control_;
+
+ public:
+  TimePoint since;  ///< when the handshake was done
+  Meter incoming;   ///< all bytes
+  Meter outgoing;
+  uint64_t received = 0;  ///< bytes of good pieces from this peer
+  uint64_t sent = 0;      ///< bytes of pieces to this peer
   PieceIndex receiving_piece = 0;
   TimePoint receiving_since;
   uint64_t useless = 0;                     ///< messages that helped nobody
@@ -98,11 +124,8 @@ class Connection {
   std::optional<TimePoint> sending_since;   ///< the piece that is being sent
   TimePoint last_taken;                     ///< when the peer last got a piece, from us or as it says
   PieceTimes times;                         ///< how fast the peer delivers
-  ToldLoad load;                            ///< of the peer
-  uint64_t told_queued = 0;                 ///< what the peer was last told of our backlog, bytes
   std::optional<TimePoint> declined_since;  ///< requests of the peer, without one that was answered
   unsigned declines = 0;                    ///< of ours in a row
-  TimePoint not_before{};                   ///< the peer has declined a request: it is not asked earlier
 
  private:
   /// When the piece in front was asked for, as the line of those who wait for a turn sees it.
@@ -117,13 +140,6 @@ class Connection {
 
   Backlog& backlog_;
   std::shared_ptr<const MetaInfo> info_;
-  io::StreamPtr stream_;
-  Handshake peer_;
-  bool origin_;
-  bool opener_;
-  bool closed_ = false;
-  std::string control_;
-  bool writing_ = true;  ///< the stream belongs to the writer task, which has not begun, or is at it
   struct Asked {
     PieceIndex piece;
     TimePoint at;

@@ -3,6 +3,8 @@
 #include <array>
 #include <limits>
 #include <optional>
+#include <protozero/basic_pbf_writer.hpp>
+#include <protozero/buffer_fixed.hpp>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 
@@ -253,43 +255,54 @@ Message decode_body(int32_t type, const std::array<std::optional<protozero::data
   }
 }
 
-void add_int(protozero::pbf_writer& writer, protozero::pbf_tag_type tag, uint32_t value) {
-  if (value != 0) writer.add_int32(tag, static_cast<int32_t>(value));
-}
+/// Fields of a small message, on the stack.
+class SmallBody {
+ public:
+  SmallBody() = default;
+  SmallBody(const SmallBody&) = delete;
+  SmallBody& operator=(const SmallBody&) = delete;
+  ~SmallBody() = default;
 
-/// Protobuf bytes of a message: its type (0 is not written) and one body, present even when empty.
-std::string with_body(int32_t type, protozero::pbf_tag_type tag, const std::string& body) {
-  std::string bytes;
+  void add_int(protozero::pbf_tag_type tag, uint32_t value) {
+    if (value != 0) writer_.add_int32(tag, static_cast<int32_t>(value));
+  }
+  void add_uint64(protozero::pbf_tag_type tag, uint64_t value) { writer_.add_uint64(tag, value); }
+  std::string_view bytes() const { return {memory_.data(), buffer_.size()}; }
+
+ private:
+  std::array<char, 48> memory_;  ///< three fields of at most 11 bytes
+  protozero::fixed_size_buffer_adaptor buffer_{memory_.data(), memory_.size()};
+  protozero::basic_pbf_writer<protozero::fixed_size_buffer_adaptor> writer_{buffer_};
+};
+
+/// Adds a message's type (0 is not written) and its one body, present even when empty.
+void add_body(std::string& bytes, int32_t type, protozero::pbf_tag_type tag, std::string_view body) {
   protozero::pbf_writer writer{bytes};
   if (type != 0) writer.add_enum(tag_type, type);
-  writer.add_message(tag, body);
-  return bytes;
+  writer.add_message(tag, body.data(), body.size());
 }
 
-/// Appends the extension's field to the bytes of a message.
-std::string extended(std::string bytes, uint32_t version, const std::optional<Load>& load) {
-  if (version == 0 && !load) return bytes;
-  std::string body;
-  protozero::pbf_writer writer{body};
-  if (version != 0) writer.add_uint32(1, version);
+/// Adds the extension's field.
+void add_extension(std::string& bytes, uint32_t version, const std::optional<Load>& load) {
+  if (version == 0 && !load) return;
+  SmallBody body;
+  body.add_int(1, version);
   if (load) {
-    writer.add_uint64(2, load->queued);
-    writer.add_uint64(3, load->rate);
+    body.add_uint64(2, load->queued);
+    body.add_uint64(3, load->rate);
   }
-  protozero::pbf_writer{bytes}.add_message(tag_extension, body);
-  return bytes;
+  protozero::pbf_writer{bytes}.add_message(tag_extension, body.bytes().data(), body.bytes().size());
 }
 
-std::string encode_piece(int32_t type, protozero::pbf_tag_type tag, PieceFields fields) {
-  std::string body;
-  protozero::pbf_writer writer{body};
-  add_int(writer, 2, fields.index);
-  add_int(writer, 3, fields.offset);
-  add_int(writer, 4, fields.length);
-  return with_body(type, tag, body);
+void add_piece(std::string& bytes, int32_t type, protozero::pbf_tag_type tag, PieceFields fields) {
+  SmallBody body;
+  body.add_int(2, fields.index);
+  body.add_int(3, fields.offset);
+  body.add_int(4, fields.length);
+  add_body(bytes, type, tag, body.bytes());
 }
 
-std::string encode_handshake(const Handshake& handshake, size_t neighbours) {
+std::string handshake_body(const Handshake& handshake, size_t neighbours) {
   std::string body;
   protozero::pbf_writer writer{body};
   writer.add_string(2, handshake.info_hash.hex());
@@ -304,55 +317,57 @@ std::string encode_handshake(const Handshake& handshake, size_t neighbours) {
     entry_writer.add_bytes(2, empty_bitfield.data(), empty_bitfield.size());
     writer.add_message(7, entry);
   }
-  return extended(with_body(Type::bitfield, tag_bitfield, body), handshake.extension, handshake.load);
+  return body;
 }
 
+/// Adds the protobuf bytes of a message.
 struct Encoder {
-  std::string operator()(const Handshake& m) const {
-    size_t neighbours = m.neighbours.size();
-    auto bytes = encode_handshake(m, neighbours);
-    while (bytes.size() > max_message_size && neighbours > 0) bytes = encode_handshake(m, neighbours /= 2);
-    return bytes;
+  std::string& bytes;
+
+  void operator()(const Handshake& m) const {
+    const size_t begin = bytes.size();
+    for (size_t neighbours = m.neighbours.size();; neighbours /= 2) {
+      bytes.resize(begin);
+      add_body(bytes, Type::bitfield, tag_bitfield, handshake_body(m, neighbours));
+      add_extension(bytes, m.extension, m.load);
+      if (bytes.size() - begin <= max_message_size || neighbours == 0) return;
+    }
   }
-  std::string operator()(const PieceRequest& m) const {
-    return encode_piece(Type::piece_request, tag_request, {m.index, m.offset, m.length});
+  void operator()(const PieceRequest& m) const {
+    add_piece(bytes, Type::piece_request, tag_request, {m.index, m.offset, m.length});
   }
-  std::string operator()(const PiecePayload& m) const {
-    return extended(encode_piece(Type::piece_payload, tag_payload, {m.index, m.offset, m.length}), 0, m.load);
+  void operator()(const PiecePayload& m) const {
+    add_piece(bytes, Type::piece_payload, tag_payload, {m.index, m.offset, m.length});
+    add_extension(bytes, 0, m.load);
   }
-  std::string operator()(const AnnouncePiece& m) const {
-    return extended(encode_piece(Type::announce_piece, tag_announce, {m.index, 0, 0}), 0, m.load);
+  void operator()(const AnnouncePiece& m) const {
+    add_piece(bytes, Type::announce_piece, tag_announce, {m.index, 0, 0});
+    add_extension(bytes, 0, m.load);
   }
-  std::string operator()(const CancelPiece& m) const {
-    return extended(encode_piece(Type::cancel_piece, tag_cancel, {m.index, 0, 0}), 0, m.load);
+  void operator()(const CancelPiece& m) const {
+    add_piece(bytes, Type::cancel_piece, tag_cancel, {m.index, 0, 0});
+    add_extension(bytes, 0, m.load);
   }
-  std::string operator()(const PieceError& m) const {
+  void operator()(const PieceError& m) const {
     std::string body;
     protozero::pbf_writer writer{body};
     writer.add_string(2, m.text);
-    add_int(writer, 3, m.index);
-    return with_body(Type::error, tag_error, body);
+    if (m.index != 0) writer.add_int32(3, static_cast<int32_t>(m.index));
+    add_body(bytes, Type::error, tag_error, body);
   }
-  std::string operator()(const Complete&) const {
-    std::string bytes;
-    protozero::pbf_writer{bytes}.add_enum(tag_type, Type::complete);
-    return bytes;
-  }
-  std::string operator()(const LoadReport& m) const {
-    std::string bytes;
+  void operator()(const Complete&) const { protozero::pbf_writer{bytes}.add_enum(tag_type, Type::complete); }
+  void operator()(const LoadReport& m) const {
     protozero::pbf_writer{bytes}.add_enum(tag_type, Type::load_report);
-    return extended(std::move(bytes), 0, m.load);
+    add_extension(bytes, 0, m.load);
   }
-  std::string operator()(const Busy& m) const {
-    std::string bytes;
+  void operator()(const Busy& m) const {
     protozero::pbf_writer{bytes}.add_enum(tag_type, Type::busy);
     std::string body;
     protozero::pbf_writer{body}.add_uint32(
         4, static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(m.retry).count()));
     protozero::pbf_writer{bytes}.add_message(tag_extension, body);
-    return bytes;
   }
-  std::string operator()(const Ignored&) const { return {}; }
+  void operator()(const Ignored&) const {}
 };
 
 }  // namespace
@@ -385,27 +400,15 @@ Result<Message> decode_message(std::string_view bytes) {
 }
 
 std::string encode_frame(const Message& message) {
-  const auto body = std::visit(Encoder{}, message);
-  const auto size = static_cast<uint32_t>(body.size());
-  std::string frame{static_cast<char>(size >> 24), static_cast<char>(size >> 16 & 0xFF),
-                    static_cast<char>(size >> 8 & 0xFF), static_cast<char>(size & 0xFF)};
-  return frame + body;
-}
-
-Task<Result<Message>> read_message(io::Stream& stream) {
-  std::array<std::byte, 4> prefix;
-  auto got = co_await io::read_exact(stream, prefix);
-  if (!got) co_return propagate(got);
-  uint32_t size = 0;
-  for (const auto byte : prefix) size = size << 8 | static_cast<uint32_t>(byte);
-  if (size > max_message_size) {
-    co_return fail(Errc::protocol, "peer message of {} bytes exceeds the limit of {}", size,
-                   max_message_size);
-  }
-  std::string body(size, '\0');
-  got = co_await io::read_exact(stream, std::as_writable_bytes(std::span<char>(body)));
-  if (!got) co_return propagate(got);
-  co_return decode_message(body);
+  constexpr size_t prefix = 4;
+  constexpr size_t usual = 64;  // bytes; all but handshakes and errors
+  std::string frame;
+  frame.reserve(usual);
+  frame.resize(prefix);
+  std::visit(Encoder{frame}, message);
+  const auto size = static_cast<uint32_t>(frame.size() - prefix);
+  for (size_t i = 0; i < prefix; ++i) frame[i] = static_cast<char>(size >> (8 * (prefix - 1 - i)) & 0xFF);
+  return frame;
 }
 
 }  // namespace krakend::p2p

@@ -99,7 +99,7 @@ Result<Message> decode_message(std::string_view bytes);
 /// max_message_size loses neighbours until it fits.
 std::string encode_frame(const Message& message);
 
-/// Reads one frame. network: the connection ended; protocol: too long or malformed.
+/// Reads one frame (message_reader.h). network: the connection ended; protocol: too long or malformed.
 Task<Result<Message>> read_message(io::Stream& stream);
 
 }  // namespace krakend::p2p

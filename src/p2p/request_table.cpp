@@ -88,4 +88,11 @@ std::optional<PieceIndex> RequestTable::overdue_for(const PeerId& peer, const Bi
   return best;
 }
 
+bool RequestTable::any_overdue(const Bitfield& arriving, TimePoint now, Duration min_age) const {
+  return std::any_of(by_piece_.begin(), by_piece_.end(), [&](const auto& entry) {
+    const auto& [piece, requests] = entry;
+    return requests.size() == 1 && requests.front().sent <= now - min_age && !arriving.test(piece);
+  });
+}
+
 }  // namespace krakend::p2p

@@ -38,6 +38,8 @@ class RequestTable {
   /// arriving: a second copy could not be kept.
   std::optional<PieceIndex> overdue_for(const PeerId& peer, const Bitfield& pieces, const Bitfield& arriving,
                                         TimePoint now, Duration min_age) const;
+  /// Whether there is such a piece, whoever may have it.
+  bool any_overdue(const Bitfield& arriving, TimePoint now, Duration min_age) const;
 
  private:
   struct Request {

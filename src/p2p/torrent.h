@@ -183,9 +183,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   // torrent_messages.cpp: what they say
   Task<> read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection);
-  Task<Result<void>> handle(ConnectionPtr connection, Message message);
+  /// Anything but a payload.
+  Result<void> handle(Connection& connection, const Message& message);
   void on_read_failure(Connection& connection, const Error& error);
-  Result<void> handle_small(Connection& connection, const Message& message);
   Result<void> on_request(Connection& connection, const PieceRequest& request);
   Result<void> on_announce(Connection& connection, const AnnouncePiece& announce);
   Result<void> on_error(Connection& connection, const PieceError& error);
@@ -204,6 +204,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<Result<PiecePayload>> next_portion(ConnectionPtr connection, PieceIndex index, uint64_t at);
   Task<Result<void>> drain(ConnectionPtr connection, PiecePayload payload);
   void announce(Connection& peer, PieceIndex index);
+  void announce_to_all(PieceIndex index);
   void piece_arrived(Connection& connection, PieceIndex index);
   /// May be asked for again, unless somebody else is asked for it or sends it.
   void release_unless_asked(PieceIndex index);
@@ -236,7 +237,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void send_request(Connection& connection, PieceIndex piece);
   /// Tells the process's budget what has changed in the table.
   void settle_budget();
-  PeerCounts* counts(const PeerId& peer);
+  PeerCounts* counts(Connection& connection);
   Duration longest_wait() const;
   double typical_piece_time() const;
   Duration duplicate_age() const;

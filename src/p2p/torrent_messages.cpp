@@ -2,20 +2,29 @@
 
 #include "krakend/core/hash.h"
 #include "krakend/core/hex.h"
+#include "p2p/message_reader.h"
 #include "p2p/torrent.h"
 
 namespace krakend::p2p {
 
 Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection) {
+  MessageReader reader;
+  io::Stream& stream = connection->stream();
   for (unsigned handled_now = 1; !connection->closed() && !self->failure_; ++handled_now) {
     // What has arrived is read at once: a peer that never stops must not have the loop for itself.
     if (handled_now % messages_in_a_row == 0) co_await self->context_->clock.sleep(Duration{});
-    auto message = co_await read_message(connection->stream());
+    auto message = reader.read_now(stream);
+    while (!message) {
+      auto got = co_await stream.read_some(reader.space());
+      message = reader.took(std::move(got));
+    }
     Result<void> handled;
-    if (message)
-      handled = co_await self->handle(connection, std::move(*message));
+    if (!*message)
+      handled = propagate(*message);
+    else if (const auto* payload = std::get_if<PiecePayload>(&**message))
+      handled = co_await self->on_payload(connection, *payload);
     else
-      handled = propagate(message);
+      handled = self->handle(*connection, **message);
     const bool over = connection->retiring && self->requests_.outstanding(connection->id()) == 0;
     if (handled && !over) continue;
     if (!handled) self->on_read_failure(*connection, handled.error());
@@ -42,13 +51,7 @@ void Torrent::on_read_failure(Connection& connection, const Error& error) {
   }
 }
 
-Task<Result<void>> Torrent::handle(ConnectionPtr connection, Message message) {
-  if (const auto* payload = std::get_if<PiecePayload>(&message))
-    co_return co_await on_payload(connection, *payload);
-  co_return handle_small(*connection, message);
-}
-
-Result<void> Torrent::handle_small(Connection& connection, const Message& message) {
+Result<void> Torrent::handle(Connection& connection, const Message& message) {
   if (const auto* request = std::get_if<PieceRequest>(&message)) return on_request(connection, *request);
   if (const auto* announce = std::get_if<AnnouncePiece>(&message)) return on_announce(connection, *announce);
   if (const auto* error = std::get_if<PieceError>(&message)) return on_error(connection, *error);
@@ -96,7 +99,7 @@ Result<void> Torrent::useless(Connection& connection) {
 }
 
 Result<void> Torrent::on_request(Connection& connection, const PieceRequest& request) {
-  if (auto* counted = counts(connection.id())) ++counted->requests_received;
+  if (auto* counted = counts(connection)) ++counted->requests_received;
   const auto refuse = [&](std::string text) { connection.send(PieceError{request.index, std::move(text)}); };
   if (request.index >= info_->piece_count()) {
     refuse(fmt::format("invalid piece index {}: num pieces = {}", request.index, info_->piece_count()));
@@ -180,7 +183,7 @@ Task<Result<void>> Torrent::on_payload(ConnectionPtr connection, PiecePayload pa
   if (payload.load) connection->load.tell(*payload.load, context_->clock.now());
   if (!have_.test(index) && !receiving_.test(index)) co_return co_await store_piece(connection, payload);
   auto drained = co_await drain(connection, payload);
-  if (auto* counted = counts(connection->id())) ++counted->duplicate_pieces_received;
+  if (auto* counted = counts(*connection)) ++counted->duplicate_pieces_received;
   requests_.erase(connection->id(), index);
   // Whoever's bytes were kept instead may have failed meanwhile.
   if (!have_.test(index)) release_unless_asked(index);
@@ -219,7 +222,7 @@ Task<Result<PiecePayload>> Torrent::next_portion(ConnectionPtr connection, Piece
       co_return fail(Errc::protocol, "payload of {} bytes at {} of piece {} where piece {} goes on at {}",
                      payload->length, payload->offset, payload->index, index, at);
     }
-    auto handled = co_await handle(connection, std::move(*message));
+    auto handled = handle(*connection, *message);
     if (!handled) co_return propagate(handled);
   }
 }
@@ -327,7 +330,7 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
   context_->budget.arrived(size, now);
   context_->metrics.received.add(size);
   last_piece_ = now;
-  if (auto* counted = counts(connection.id())) ++counted->good_pieces_received;
+  if (auto* counted = counts(connection)) ++counted->good_pieces_received;
   context_->events.about_piece("receive_piece", info_->info_hash(), connection.id(), index);
   (connection.origin() ? from_origins_ : from_peers_) += size;
   by_address_[fmt::format("{}/{}", connection.origin() ? "origin" : "peer", connection.address().str())] +=
@@ -336,16 +339,13 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
     const auto other = peers_.find(asked);
     if (other != peers_.end() && asked != connection.id()) other->second->send(CancelPiece{index});
   }
-  for (const auto& [id, peer] : peers_) {
-    // An origin that shows only part of what it has wants to know who has what.
-    if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) announce(*peer, index);
-  }
+  announce_to_all(index);
   progress_.notify_all();
   request_in_turn();
 }
 
 void Torrent::announce(Connection& peer, PieceIndex index) {
-  AnnouncePiece message{index};
+  AnnouncePiece message{index, {}};
   if (peer.extended()) {
     message.load = context_->backlog.load();
     peer.told_queued = message.load->queued;
@@ -353,14 +353,28 @@ void Torrent::announce(Connection& peer, PieceIndex index) {
   peer.send(message);
 }
 
+/// To all peers that lack the piece.
+void Torrent::announce_to_all(PieceIndex index) {
+  const Load load = context_->backlog.load();
+  const std::string plain = encode_frame(AnnouncePiece{index, {}});
+  const std::string loaded = encode_frame(AnnouncePiece{index, load});
+  for (const auto& [id, peer] : peers_) {
+    // An origin that shows only part of what it has wants to know who has what.
+    if (peer->origin() ? peer->have().all() : peer->have().test(index)) continue;
+    if (peer->extended()) peer->told_queued = load.queued;
+    peer->send_frame(peer->extended() ? loaded : plain);
+  }
+}
+
 void Torrent::report_load() {
   const Load load = context_->backlog.load();
+  const std::string report = encode_frame(LoadReport{load});
   for (const auto& [id, peer] : peers_) {
     if (!peer->extended() || peer->have().all()) continue;
     const auto [less, more] = std::minmax(peer->told_queued, load.queued);
     if (more - less < info_->piece_length()) continue;
     peer->told_queued = load.queued;
-    peer->send(LoadReport{load});
+    peer->send_frame(report);
   }
 }
 

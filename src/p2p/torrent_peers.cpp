@@ -287,7 +287,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
     self->sent_ += self->info_->piece_size(index);
     self->context_->metrics.sent.add(self->info_->piece_size(index));
     if (!sender) return;
-    if (auto* counted = self->counts(sender->id())) ++counted->pieces_sent;
+    if (auto* counted = self->counts(*sender)) ++counted->pieces_sent;
     sender->declined_since.reset();
     sender->last_useful = self->context_->clock.now();
     sender->last_taken = sender->last_useful;

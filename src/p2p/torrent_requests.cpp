@@ -134,24 +134,24 @@ unsigned Torrent::depth_limit(const Connection& connection) const {
 /// to deliver first.
 ConnectionPtr Torrent::choose_connection(unsigned depth) {
   const auto now = context_->clock.now();
-  std::vector<const ConnectionPtr*> left;
+  std::vector<const decltype(peers_)::value_type*> left;
   left.reserve(peers_.size());
-  for (const auto& [id, connection] : peers_) left.push_back(&connection);
+  for (const auto& entry : peers_) left.push_back(&entry);
   std::vector<SourceState> sources;
   std::vector<const ConnectionPtr*> found;
   while (!left.empty() && found.size() < compared) {
     const size_t at = context_->random.below(left.size());
-    const ConnectionPtr* candidate = left[at];
+    const auto& [id, candidate] = *left[at];
     left[at] = left.back();
     left.pop_back();
-    const Connection& connection = **candidate;
-    const unsigned open = requests_.outstanding(connection.id());
+    const Connection& connection = *candidate;
+    const unsigned open = requests_.outstanding(id);
     if (!connection.askable(now) || open >= std::min(depth, depth_limit(connection))) continue;
     if (!picker_.interested(connection.have())) continue;
     const auto wait = expected_wait(connection);
     if (!wait) continue;
     sources.push_back({found.size(), *wait});
-    found.push_back(candidate);
+    found.push_back(&candidate);
   }
   const auto chosen = choose_source(sources);
   return chosen ? *found[*chosen] : nullptr;
@@ -227,7 +227,7 @@ void Torrent::send_request(Connection& connection, PieceIndex piece) {
   requests_.add(connection.id(), piece, now);
   picker_.mark_requested(piece);
   settle_budget();
-  if (auto* counted = counts(connection.id())) ++counted->requests_sent;
+  if (auto* counted = counts(connection)) ++counted->requests_sent;
   context_->events.about_piece("request_piece", info_->info_hash(), connection.id(), piece);
   connection.send(PieceRequest{piece, 0, static_cast<uint32_t>(info_->piece_size(piece))});
 }
@@ -240,6 +240,8 @@ void Torrent::request_duplicates() {
   const auto now = context_->clock.now();
   if (now < next_duplicates_) return;
   next_duplicates_ = now + duplicates_pause;
+  // No neighbour is looked at unless there is something to ask it for.
+  if (!requests_.any_overdue(receiving_, now, endgame_age)) return;
   std::optional<Duration> age;
   for (const auto& [id, connection] : peers_) {
     if (!connection->askable(now) || requests_.outstanding(id) > 0) continue;

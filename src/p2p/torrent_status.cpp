@@ -90,10 +90,15 @@ void Torrent::append_blacklist(std::vector<BlacklistEntry>& all) const {
 }
 
 /// Null beyond max_counted peers.
-PeerCounts* Torrent::counts(const PeerId& peer) {
-  const auto found = counts_.find(peer);
-  if (found != counts_.end()) return &found->second;
-  return counts_.size() < max_counted ? &counts_[peer] : nullptr;
+PeerCounts* Torrent::counts(Connection& connection) {
+  if (connection.counted == nullptr) {
+    const auto found = counts_.find(connection.id());
+    if (found != counts_.end())
+      connection.counted = &found->second;
+    else if (counts_.size() < max_counted)
+      connection.counted = &counts_[connection.id()];
+  }
+  return connection.counted;
 }
 
 }  // namespace krakend::p2p

@@ -6,45 +6,59 @@
 
 namespace krakend::sim {
 
-/// A queue in one piece of memory. A simulation has hundreds of thousands of them, most with an entry or
-/// none, and each visit finds them cold: std::deque takes 600 bytes and three places for that.
+/// A queue. A simulation has hundreds of thousands of them, most with an entry or none, and each visit finds
+/// them cold: the first entry lies in the queue itself, and only those behind it elsewhere.
 template <class T>
 class Fifo {
  public:
-  bool empty() const { return begin_ == items_.size(); }
-  size_t size() const { return items_.size() - begin_; }
-  T& front() { return items_[begin_]; }
-  T& back() { return items_.back(); }
-  T& operator[](size_t at) { return items_[begin_ + at]; }
-  auto begin() const { return items_.begin() + static_cast<ptrdiff_t>(begin_); }
-  auto end() const { return items_.end(); }
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  T& front() { return first_; }
+  T& back() { return (*this)[size_ - 1]; }
+  T& operator[](size_t at) { return at == 0 ? first_ : rest_[begin_ + at - 1]; }
+  const T& operator[](size_t at) const { return at == 0 ? first_ : rest_[begin_ + at - 1]; }
 
-  void push_back(T item) { items_.push_back(std::move(item)); }
+  void push_back(T item) {
+    if (size_++ == 0)
+      first_ = std::move(item);
+    else
+      rest_.push_back(std::move(item));
+  }
   void pop_back() {
-    items_.pop_back();
-    if (empty()) clear();
+    if (--size_ == 0)
+      first_ = T{};
+    else
+      rest_.pop_back();
   }
   void pop_front() {
-    items_[begin_++] = T{};
-    if (empty())
-      clear();
-    else if (begin_ >= most_spare && 2 * begin_ >= items_.size())
+    if (--size_ == 0) {
+      first_ = T{};
+      return;
+    }
+    first_ = std::move(rest_[begin_++]);
+    if (begin_ == rest_.size())
+      drop_spare();
+    else if (begin_ >= most_spare && 2 * begin_ >= rest_.size())
       drop_spare();
   }
   void clear() {
-    items_.clear();
-    begin_ = 0;
+    first_ = T{};
+    size_ = 0;
+    begin_ = rest_.size();
+    drop_spare();
   }
 
  private:
   static constexpr size_t most_spare = 16;
   void drop_spare() {
-    items_.erase(items_.begin(), items_.begin() + static_cast<ptrdiff_t>(begin_));
+    rest_.erase(rest_.begin(), rest_.begin() + static_cast<ptrdiff_t>(begin_));
     begin_ = 0;
   }
 
-  std::vector<T> items_;
-  size_t begin_ = 0;
+  size_t size_ = 0;
+  T first_{};
+  std::vector<T> rest_;
+  size_t begin_ = 0;  ///< of what is still in rest_
 };
 
 }  // namespace krakend::sim

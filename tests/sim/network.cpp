@@ -73,19 +73,25 @@ bool Network::can_send(const Pipe& pipe) const {
 }
 
 void Network::queue(Pipe& pipe, test::Slice slice) {
+  if (try_express(pipe, slice)) return;
   pipe.queued += slice.length;
   pipe.queue.push_back(std::move(slice));
-  if (!try_express(pipe)) wake(pipe);
+  wake(pipe);
 }
 
-/// A small message on a connection where nothing else is on its way.
-bool Network::try_express(Pipe& pipe) {
-  if (pipe.queue.size() != 1 || pipe.queued > options_.express || !can_send(pipe) || pipe.in_line)
+/// A small message on a connection where nothing else is on its way goes at once.
+bool Network::try_express(Pipe& pipe, test::Slice& slice) {
+  if (pipe.queued > 0 || slice.length > options_.express || pipe.end_sent || pipe.stalled || pipe.in_line ||
+      pipe.unread + slice.length > window_of(pipe))
     return false;
-  const bool still_large = std::any_of(pipe.chunks.begin(), pipe.chunks.end(),
-                                       [this](uint64_t size) { return size > options_.express; });
-  if (still_large) return false;
-  depart(pipe, take_chunk(pipe));
+  for (size_t i = 0; i < pipe.chunks.size(); ++i) {
+    if (pipe.chunks[i] > options_.express) return false;
+  }
+  const uint64_t size = slice.length;
+  pipe.unread += size;
+  pipe.chunks.push_back(size);
+  pipe.wire.push_back(std::move(slice));
+  depart(pipe, size);
   return true;
 }
 

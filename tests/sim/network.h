@@ -127,7 +127,7 @@ class Network {
   void queue(Pipe& pipe, test::Slice slice);
   void wake(Pipe& pipe);
   bool can_send(const Pipe& pipe) const;
-  bool try_express(Pipe& pipe);
+  bool try_express(Pipe& pipe, test::Slice& slice);
   void pump(HostId host);
   uint64_t take_chunk(Pipe& pipe);
   void depart(Pipe& pipe, uint64_t size);

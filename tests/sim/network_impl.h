@@ -19,31 +19,30 @@ class Taker {
 struct Network::Pipe {
   Pipe(io::Loop& loop, Link& l, int s, HostId sender, HostId receiver)
       : link(l), side(s), from(sender), to(receiver), readable(loop), writable(loop) {}
+  // What is looked at for every message stands together: each line is a cache miss.
   Link& link;
   const int side;  ///< of the link's ends, the one that sends
   const HostId from;
   const HostId to;
-
-  Fifo<test::Slice> queue;  ///< accepted, not sent
-  uint64_t queued = 0;
-  Fifo<test::Slice> wire;  ///< sent, not delivered
-  Fifo<uint64_t> chunks;   ///< sizes of what is on the wire; 0: the end
-  size_t across = 0;       ///< of those, in the receiver's line
-  Fifo<test::Slice> inbox;
-  uint64_t inbox_bytes = 0;
-  uint64_t unread = 0;  ///< sent and not read
-
   bool in_line = false;
   bool end_wanted = false;
   bool end_sent = false;
   bool end_arrived = false;
   bool closed = false;  ///< the reader is gone, and the writer knows
   bool stalled = false;
+  uint64_t queued = 0;
+  uint64_t inbox_bytes = 0;
+  uint64_t unread = 0;  ///< sent and not read
+  size_t across = 0;    ///< of the chunks, those in the receiver's line
   TimePoint last_arrival{};
   TimePoint last_delivery{};
-  io::Condition readable;
-  io::Condition writable;
   Taker* taker = nullptr;  ///< the reader's
+  Fifo<uint64_t> chunks;   ///< sizes of what is on the wire; 0: the end
+  io::Condition readable;
+  Fifo<test::Slice> wire;  ///< sent, not delivered
+  Fifo<test::Slice> inbox;
+  Fifo<test::Slice> queue;  ///< accepted, not sent
+  io::Condition writable;
 };
 
 struct Network::Link {
@@ -51,17 +50,17 @@ struct Network::Link {
       : id(number), pipes{Pipe(loop, *this, 0, opener, acceptor), Pipe(loop, *this, 1, acceptor, opener)} {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
-  const uint64_t id;
-  std::array<Pipe, 2> pipes;
-  std::array<io::Address, 2> address;
   struct End {
     bool shut = false;      ///< by its owner, or it died
     bool vanished = false;  ///< it died without a word
     bool broken = false;    ///< the other side has reset the connection
     bool held = false;      ///< a stream object refers to it
   };
+  const uint64_t id;
   std::array<End, 2> ends;
   unsigned pending = 0;  ///< events that refer to this link
+  std::array<Pipe, 2> pipes;
+  std::array<io::Address, 2> address;
 };
 
 struct Network::Port {
@@ -120,10 +119,10 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
   Network& network_;
   Network::Link& link_;
   const int side_;
-  const io::Address peer_;
-  const io::Address local_;
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
+  const io::Address peer_;
+  const io::Address local_;
 };
 
 }  // namespace krakend::sim

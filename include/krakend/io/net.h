@@ -93,9 +93,6 @@ class Stream {
 };
 using StreamPtr = std::shared_ptr<Stream>;
 
-/// Reads until `out` is full; an early end is an error of code network.
-Task<Result<void>> read_exact(Stream& stream, std::span<std::byte> out);
-
 class Listener {
  public:
   virtual ~Listener() = default;

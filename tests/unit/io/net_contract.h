@@ -4,6 +4,7 @@
 
 #include "krakend/core/hex.h"
 #include "krakend/core/units.h"
+#include "support/read_exact.h"
 #include "unit/io/net_support.h"
 
 // What an implementation of Net, Listener and Stream must do. A world has `Loop loop`, `clock()`, `net()`,
@@ -56,7 +57,7 @@ void stream_contract() {
       take(co_await pair.opened->write(as_bytes("hello "), true));
       take(co_await pair.opened->write(as_bytes("world")));
       take(co_await pair.opened->write({}));
-      take(co_await io::read_exact(*pair.accepted, buffer));
+      take(co_await test::read_exact(*pair.accepted, buffer));
       CHECK(as_text(buffer) == "hello world");
       take(co_await pair.accepted->write(as_bytes("back")));
       const auto got = take(co_await pair.opened->read_some(buffer));
@@ -72,7 +73,7 @@ void stream_contract() {
     const auto sent = random_bytes(16 * MiB, 1);
     std::vector<std::byte> received(sent.size());
     const auto writer = [&]() -> Task<> { take(co_await pair.opened->write(sent)); };
-    const auto reader = [&]() -> Task<> { take(co_await io::read_exact(*pair.accepted, received)); };
+    const auto reader = [&]() -> Task<> { take(co_await test::read_exact(*pair.accepted, received)); };
     world.run(both(world.loop, writer(), reader()));
     CHECK(sent == received);
   }
@@ -82,7 +83,7 @@ void stream_contract() {
       pair.opened.reset();
       std::vector<std::byte> buffer(8);
       TextSink sink;
-      const auto early = co_await io::read_exact(*pair.accepted, buffer);
+      const auto early = co_await test::read_exact(*pair.accepted, buffer);
       CHECK(code_of(early) == Errc::network);
       const auto none = take(co_await pair.accepted->read_some(buffer));
       CHECK(none == 0);
@@ -234,7 +235,7 @@ void transfer_contract() {
                     receive(pair.accepted, target, 0, 1 * MiB, ignored));
       const auto timer = world.clock().after(2ms, [&] { pair.opened->shutdown(); });
       take(co_await pair.opened->write(as_bytes("x")));
-      take(co_await io::read_exact(*pair.accepted, one));
+      take(co_await test::read_exact(*pair.accepted, one));
       CHECK(as_text(one) == "x");
     };
     world.run(body());

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "krakend/core/units.h"
+#include "support/read_exact.h"
 #include "unit/io/net_support.h"
 
 // How operations of Net, Listener and Stream end before they are done: by shutdown(), by close(), by the end
@@ -166,7 +167,7 @@ void held_step_contract() {
   const auto check = [&]() -> Task<> {
     for (auto& other : others) {
       std::vector<std::byte> buffer(4);
-      take(co_await io::read_exact(*other.accepted, buffer));
+      take(co_await test::read_exact(*other.accepted, buffer));
       CHECK(as_text(buffer) == "mine");
     }
   };

@@ -10,6 +10,7 @@
 
 #include "io/socket.h"
 #include "krakend/io/workers.h"
+#include "support/read_exact.h"
 #include "unit/io/net_contract.h"
 #include "unit/io/net_end_contract.h"
 
@@ -94,7 +95,7 @@ TEST_CASE("unix socket: accepts, and its file goes with the listener") {
     CHECK(accepted->peer().str() == "unix:");
     REQUIRE(::write(client.get(), "hello", 5) == 5);
     std::array<std::byte, 5> got{};
-    const auto read = co_await io::read_exact(*accepted, got);
+    const auto read = co_await test::read_exact(*accepted, got);
     CHECK(read);
     CHECK(as_text(got) == "hello");
   };

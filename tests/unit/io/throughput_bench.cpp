@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "krakend/core/units.h"
+#include "support/read_exact.h"
 #include "unit/io/net_support.h"
 
 // Hidden from ordinary runs: krakend_test_io "[throughput]" prints what the data path costs on loopback.
@@ -45,7 +46,7 @@ Task<> send_pieces(io::StreamPtr stream, io::FilePtr file, uint64_t piece) {
 Task<> receive_pieces(io::StreamPtr stream, io::FilePtr file, uint64_t piece) {
   std::vector<std::byte> header(header_size);
   for (uint64_t at = 0; at < total; at += piece) {
-    take(co_await io::read_exact(*stream, header));
+    take(co_await test::read_exact(*stream, header));
     take(co_await stream->receive_file(file, at, piece));
   }
 }

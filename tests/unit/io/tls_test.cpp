@@ -1,3 +1,4 @@
+#include "support/read_exact.h"
 #include "unit/io/tls_world.h"
 
 #include "krakend/io/workers.h"
@@ -80,7 +81,7 @@ Handshakes meet(TlsWorld& world, std::shared_ptr<io::TlsServer> server,
     // In TLS 1.3 a client is done before the server has judged it.
     std::vector<std::byte> one(1);
     take(co_await accepted->write(as_bytes("x")));
-    take(co_await io::read_exact(*opened, one));
+    take(co_await test::read_exact(*opened, one));
   };
   world.run(body());
   return both_sides;
@@ -176,7 +177,7 @@ TEST_CASE("tls: sessions are resumed until the material changes") {
       auto plain = take(co_await world.plain().connect(address, 10s));
       auto stream = io::make_tls_stream(world.loop, plain, world.client, address.host);
       std::vector<std::byte> one(1);
-      take(co_await io::read_exact(*stream, one));
+      take(co_await test::read_exact(*stream, one));
       resumed = take(co_await stream->handshake()).resumed;
     };
     world.run(both(world.loop, accepting(), connecting()));
@@ -214,7 +215,7 @@ TEST_CASE("tls: a changed certificate serves the connections after it") {
   const auto body = [&]() -> Task<> {
     std::vector<std::byte> one(1);
     take(co_await old.opened->write(as_bytes("x")));
-    take(co_await io::read_exact(*old.accepted, one));
+    take(co_await test::read_exact(*old.accepted, one));
   };
   world.run(body());
 }
@@ -285,7 +286,7 @@ TEST_CASE("tls: who speaks something else is told in the clear") {
     CHECK(sink.text == "GET / HTTP/1.1\r\n");
     std::vector<std::byte> answer(4);
     take(co_await accepted->write(as_bytes("told")));
-    take(co_await io::read_exact(*opened, answer));
+    take(co_await test::read_exact(*opened, answer));
     CHECK(as_text(answer) == "told");
     CHECK(accepted->bytes_sent() == 4);
   };

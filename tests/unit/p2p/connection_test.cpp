@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "support/read_exact.h"
 #include "unit/io/net_support.h"
 
 namespace krakend::test {
@@ -85,10 +86,10 @@ TEST_CASE("connection: messages do not cut into a payload, and keep their order"
     REQUIRE(std::get<PiecePayload>(first).length == blob_size);
     std::vector<std::byte> received(blob_size);
     const auto begin = std::span(received).first(1 * MiB);
-    take(co_await io::read_exact(stream, begin));
+    take(co_await test::read_exact(stream, begin));
     stage.connection->send(AnnouncePiece{1});
     stage.connection->send(AnnouncePiece{2});
-    take(co_await io::read_exact(stream, std::span(received).subspan(begin.size())));
+    take(co_await test::read_exact(stream, std::span(received).subspan(begin.size())));
     const bool whole = received == stage.content;
     CHECK(whole);
     const auto one = co_await announced(stream);

@@ -118,6 +118,9 @@ TEST_CASE("request table: lost peers free their pieces, endgame asks once more")
   CHECK_FALSE(table.overdue_for(peer(1), Bitfield(10, true), Bitfield(10), start + 5s, 1s));
   CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10), start + 500ms, 1s));
   CHECK_FALSE(table.overdue_for(peer(2), Bitfield(10, true), Bitfield(10, true), start + 5s, 1s));
+  CHECK(table.any_overdue(Bitfield(10), start + 5s, 1s));
+  CHECK_FALSE(table.any_overdue(Bitfield(10), start + 500ms, 1s));
+  CHECK_FALSE(table.any_overdue(Bitfield(10, true), start + 5s, 1s));
   CHECK(table.erase_peer(peer(1)) == std::vector<PieceIndex>{7});
   CHECK(table.erase_piece(8) == std::vector<PeerId>{peer(2)});
   CHECK(table.empty());

@@ -10,6 +10,7 @@
 #include "krakend/io/system.h"
 #include "krakend/p2p/engine.h"
 #include "support/catch.h"
+#include "support/read_exact.h"
 #include "support/run.h"
 #include "support/temp_dir.h"
 
@@ -75,8 +76,8 @@ class RawPeer {
  private:
   Task<Result<void>> write(std::string_view bytes) { co_return co_await stream_->write(as_bytes(bytes)); }
   Task<Result<void>> fill(std::string& bytes) {
-    co_return co_await io::read_exact(*stream_,
-                                      std::as_writable_bytes(std::span(bytes.data(), bytes.size())));
+    co_return co_await test::read_exact(*stream_,
+                                        std::as_writable_bytes(std::span(bytes.data(), bytes.size())));
   }
 
   io::Loop& loop_;

@@ -1,9 +1,11 @@
 #include "p2p/message.h"
 
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
 #include "krakend/core/hex.h"
+#include "p2p/message_reader.h"
 #include "support/catch.h"
 #include "support/hex_text.h"
 
@@ -53,7 +55,8 @@ TEST_CASE("frames of the extension") {
   CHECK(hex_of(encode_frame(AnnouncePiece{2, Load{0, 25000000}})) ==
         "00000010100332021002a20607100018c0f0f50b");
   CHECK(hex_of(encode_frame(LoadReport{{4194304, 25000000}})) == "0000000f1064a2060a108080800218c0f0f50b");
-  CHECK(hex_of(encode_frame(CancelPiece{2, Load{4194304, 25000000}})) == "0000001310043a021002a2060a108080800218c0f0f50b");
+  CHECK(hex_of(encode_frame(CancelPiece{2, Load{4194304, 25000000}})) ==
+        "0000001310043a021002a2060a108080800218c0f0f50b");
   CHECK(hex_of(encode_frame(Busy{1s})) == "000000081065a2060320e807");
   const auto busy = decode_message(std::string_view(encode_frame(Busy{250ms})).substr(4));
   REQUIRE(busy);
@@ -121,4 +124,38 @@ TEST_CASE("a handshake never exceeds the message limit") {
   const auto frame = encode_frame(handshake);
   CHECK(frame.size() <= max_message_size + 4);
   CHECK(std::get<Handshake>(*decode_message(std::string_view(frame).substr(4))).neighbours.size() > 100);
+}
+
+TEST_CASE("a message is put together from whatever arrives, and no byte more is taken") {
+  const std::string messages =
+      encode_frame(AnnouncePiece{7}) + encode_frame(PieceError{1, std::string(500, 'x')});
+  std::string_view left = messages;
+  const size_t most = GENERATE(1, 3, 5, 1000);
+  MessageReader reader;
+  const auto next = [&] {
+    MessageReader::Taken message;
+    while (!message) {
+      const auto space = reader.space();
+      REQUIRE_FALSE(space.empty());
+      const size_t part = std::min({most, space.size(), left.size()});
+      std::memcpy(space.data(), left.data(), part);
+      left.remove_prefix(part);
+      message = reader.took(part);
+    }
+    return std::move(*message);
+  };
+  CHECK(std::get<AnnouncePiece>(*next()).index == 7);
+  CHECK(std::get<PieceError>(*next()).text == std::string(500, 'x'));
+  CHECK(left.empty());
+}
+
+TEST_CASE("a stream that ends, or announces too much, is an error of the reader") {
+  MessageReader ended;
+  CHECK((*ended.took(0)).error().code == Errc::network);
+  MessageReader flooded;
+  const uint8_t prefix[] = {0, 0, 0x80, 1};
+  std::memcpy(flooded.space().data(), prefix, sizeof prefix);
+  const auto refused = flooded.took(sizeof prefix);
+  CHECK(refused->error().code == Errc::protocol);
+  CHECK(refused->error().message == "peer message of 32769 bytes exceeds the limit of 32768");
 }

@@ -1,4 +1,5 @@
 #include "support/catch.h"
+#include "support/read_exact.h"
 #include "support/slice_file.h"
 #include "support/synthetic.h"
 #include "unit/io/net_support.h"
@@ -72,14 +73,14 @@ TEST_CASE("sim net: a partition holds bytes up, one way, until it heals") {
   bool came = false;
   const auto reader = [&]() -> Task<> {
     std::vector<std::byte> byte(1);
-    take(co_await io::read_exact(*pair.accepted, byte));
+    take(co_await test::read_exact(*pair.accepted, byte));
     came = true;
   };
   const auto body = [&]() -> Task<> {
     take(co_await pair.opened->write(as_bytes("x")));
     take(co_await pair.accepted->write(as_bytes("y")));
     std::vector<std::byte> byte(1);
-    take(co_await io::read_exact(*pair.opened, byte));
+    take(co_await test::read_exact(*pair.opened, byte));
     co_await world.clock().sleep(1min);
     CHECK_FALSE(came);
     world.network.heal();
