@@ -29,7 +29,7 @@ MessageReader::Taken MessageReader::took(Result<size_t> got) {
   if (filled_ == prefix_.size()) {
     if (auto refused = take_size()) return refused;
   }
-  if (filled_ < prefix_.size() + body_.size() || filled_ < prefix_.size()) return std::nullopt;
+  if (filled_ < prefix_.size() + body_.size()) return std::nullopt;
   return take_message();
 }
 

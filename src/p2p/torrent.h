@@ -203,8 +203,14 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<Result<uint32_t>> receive_portions(ConnectionPtr connection, PiecePayload portion, io::ByteSink* tap);
   Task<Result<PiecePayload>> next_portion(ConnectionPtr connection, PieceIndex index, uint64_t at);
   Task<Result<void>> drain(ConnectionPtr connection, PiecePayload payload);
-  void announce(Connection& peer, PieceIndex index);
-  void announce_to_all(PieceIndex index);
+  /// Of one piece, encoded once for however many peers are told.
+  struct Announcement {
+    uint64_t queued;  ///< bytes: the load that it tells
+    std::string plain;
+    std::string extended;  ///< for who speaks the extension
+  };
+  Announcement announcement_of(PieceIndex index) const;
+  static void announce(Connection& peer, const Announcement& piece);
   void piece_arrived(Connection& connection, PieceIndex index);
   /// May be asked for again, unless somebody else is asked for it or sends it.
   void release_unless_asked(PieceIndex index);

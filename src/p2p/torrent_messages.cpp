@@ -339,31 +339,23 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
     const auto other = peers_.find(asked);
     if (other != peers_.end() && asked != connection.id()) other->second->send(CancelPiece{index});
   }
-  announce_to_all(index);
+  const auto announcement = announcement_of(index);
+  for (const auto& [id, peer] : peers_) {
+    // An origin that shows only part of what it has wants to know who has what.
+    if (peer->origin() ? !peer->have().all() : !peer->have().test(index)) announce(*peer, announcement);
+  }
   progress_.notify_all();
   request_in_turn();
 }
 
-void Torrent::announce(Connection& peer, PieceIndex index) {
-  AnnouncePiece message{index, {}};
-  if (peer.extended()) {
-    message.load = context_->backlog.load();
-    peer.told_queued = message.load->queued;
-  }
-  peer.send(message);
+Torrent::Announcement Torrent::announcement_of(PieceIndex index) const {
+  const Load load = context_->backlog.load();
+  return {load.queued, encode_frame(AnnouncePiece{index, {}}), encode_frame(AnnouncePiece{index, load})};
 }
 
-/// To all peers that lack the piece.
-void Torrent::announce_to_all(PieceIndex index) {
-  const Load load = context_->backlog.load();
-  const std::string plain = encode_frame(AnnouncePiece{index, {}});
-  const std::string loaded = encode_frame(AnnouncePiece{index, load});
-  for (const auto& [id, peer] : peers_) {
-    // An origin that shows only part of what it has wants to know who has what.
-    if (peer->origin() ? peer->have().all() : peer->have().test(index)) continue;
-    if (peer->extended()) peer->told_queued = load.queued;
-    peer->send_frame(peer->extended() ? loaded : plain);
-  }
+void Torrent::announce(Connection& peer, const Announcement& piece) {
+  if (peer.extended()) peer.told_queued = piece.queued;
+  peer.send_frame(peer.extended() ? piece.extended : piece.plain);
 }
 
 void Torrent::report_load() {

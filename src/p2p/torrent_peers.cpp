@@ -266,7 +266,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   if (super_seeding()) co_return;
   // Pieces that arrived while the reply was on its way.
   for (PieceIndex index = 0; index < have_.size(); ++index) {
-    if (have_.test(index) && !had.test(index)) announce(*peers_.find(id)->second, index);
+    if (have_.test(index) && !had.test(index)) announce(*peers_.find(id)->second, announcement_of(index));
   }
 }
 
@@ -461,7 +461,7 @@ void Torrent::begin_giving(Connection& connection, PieceIndex piece) {
 void Torrent::show(const std::vector<SuperSeeder::Shown>& shown) {
   for (const auto& [peer, piece] : shown) {
     const auto found = peers_.find(peer);
-    if (found != peers_.end()) announce(*found->second, piece);
+    if (found != peers_.end()) announce(*found->second, announcement_of(piece));
   }
 }
 

@@ -16,7 +16,6 @@ class Fifo {
   T& front() { return first_; }
   T& back() { return (*this)[size_ - 1]; }
   T& operator[](size_t at) { return at == 0 ? first_ : rest_[begin_ + at - 1]; }
-  const T& operator[](size_t at) const { return at == 0 ? first_ : rest_[begin_ + at - 1]; }
 
   void push_back(T item) {
     if (size_++ == 0)
@@ -36,16 +35,12 @@ class Fifo {
       return;
     }
     first_ = std::move(rest_[begin_++]);
-    if (begin_ == rest_.size())
-      drop_spare();
-    else if (begin_ >= most_spare && 2 * begin_ >= rest_.size())
-      drop_spare();
+    if (begin_ == rest_.size() || (begin_ >= most_spare && 2 * begin_ >= rest_.size())) drop_spare();
   }
   void clear() {
     first_ = T{};
-    size_ = 0;
-    begin_ = rest_.size();
-    drop_spare();
+    rest_.clear();
+    size_ = begin_ = 0;
   }
 
  private:

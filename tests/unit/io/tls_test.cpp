@@ -1,7 +1,7 @@
-#include "support/read_exact.h"
 #include "unit/io/tls_world.h"
 
 #include "krakend/io/workers.h"
+#include "support/read_exact.h"
 #include "unit/io/net_contract.h"
 #include "unit/io/net_end_contract.h"
 
