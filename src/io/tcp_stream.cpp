@@ -62,6 +62,19 @@ Task<Result<size_t>> TcpStream::read_some(std::span<std::byte> out) {
   }
 }
 
+Task<> TcpStream::read_into(Reader& reader) {
+  const auto self = shared_from_this();
+  while (true) {
+    auto got = read_now(reader.space());
+    if (!got) {
+      auto ready = co_await wait(Direction::read);
+      if (ready) continue;
+      got = propagate(ready);
+    }
+    if (!reader.took(std::move(*got))) co_return;
+  }
+}
+
 std::optional<Result<size_t>> TcpStream::read_now(std::span<std::byte> out) {
   set_low_water(1);
   while (true) {

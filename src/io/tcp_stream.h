@@ -20,6 +20,7 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
 
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
   std::optional<Result<size_t>> read_now(std::span<std::byte> out) override;
+  Task<> read_into(Reader& reader) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
   size_t write_now(std::span<const std::byte> data) override;
   Task<Result<uint64_t>> receive(ByteSink& sink, uint64_t max) override;

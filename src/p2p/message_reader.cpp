@@ -1,5 +1,6 @@
 #include "p2p/message_reader.h"
 
+#include <optional>
 #include <utility>
 
 namespace krakend::p2p {
@@ -8,6 +9,18 @@ namespace {
 /// All messages but handshakes and errors fit.
 constexpr size_t kept_memory = 64;
 
+class OneMessage final : public MessageReader {
+ public:
+  Result<Message> take() { return std::move(*message_); }
+
+ private:
+  bool on_message(Result<Message> message) override {
+    message_.emplace(std::move(message));
+    return false;
+  }
+  std::optional<Result<Message>> message_;
+};
+
 }  // namespace
 
 std::span<std::byte> MessageReader::space() {
@@ -15,35 +28,30 @@ std::span<std::byte> MessageReader::space() {
   return std::as_writable_bytes(std::span<char>(body_)).subspan(filled_ - prefix_.size());
 }
 
-MessageReader::Taken MessageReader::read_now(io::Stream& stream) {
-  while (auto got = stream.read_now(space())) {
-    if (auto taken = took(std::move(*got))) return taken;
-  }
-  return std::nullopt;
-}
-
-MessageReader::Taken MessageReader::took(Result<size_t> got) {
-  if (!got) return propagate(got);
-  if (*got == 0) return fail(Errc::network, "the peer closed the connection");
+bool MessageReader::took(Result<size_t> got) {
+  const auto end_with = [this](tl::unexpected<Error> error) {
+    (void)on_message(std::move(error));
+    return false;
+  };
+  if (!got) return end_with(propagate(got));
+  if (*got == 0) return end_with(fail(Errc::network, "the peer closed the connection"));
   filled_ += *got;
   if (filled_ == prefix_.size()) {
-    if (auto refused = take_size()) return refused;
+    uint32_t size = 0;
+    for (const auto byte : prefix_) size = size << 8 | static_cast<uint32_t>(byte);
+    if (size > max_message_size) {
+      return end_with(
+          fail(Errc::protocol, "peer message of {} bytes exceeds the limit of {}", size, max_message_size));
+    }
+    body_.resize(size);
   }
-  if (filled_ < prefix_.size() + body_.size()) return std::nullopt;
-  return take_message();
+  if (filled_ < prefix_.size() + body_.size()) return true;
+  auto message = take_message();
+  if (!message) return end_with(propagate(message));
+  return on_message(std::move(message));
 }
 
-MessageReader::Taken MessageReader::take_size() {
-  uint32_t size = 0;
-  for (const auto byte : prefix_) size = size << 8 | static_cast<uint32_t>(byte);
-  if (size > max_message_size) {
-    return fail(Errc::protocol, "peer message of {} bytes exceeds the limit of {}", size, max_message_size);
-  }
-  body_.resize(size);
-  return std::nullopt;
-}
-
-MessageReader::Taken MessageReader::take_message() {
+Result<Message> MessageReader::take_message() {
   filled_ = 0;
   auto message = decode_message(body_);
   body_.clear();
@@ -52,13 +60,9 @@ MessageReader::Taken MessageReader::take_message() {
 }
 
 Task<Result<Message>> read_message(io::Stream& stream) {
-  MessageReader reader;
-  auto message = reader.read_now(stream);
-  while (!message) {
-    auto got = co_await stream.read_some(reader.space());
-    message = reader.took(std::move(got));
-  }
-  co_return std::move(*message);
+  OneMessage one;
+  co_await stream.read_into(one);
+  co_return one.take();
 }
 
 }  // namespace krakend::p2p

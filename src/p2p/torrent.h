@@ -182,6 +182,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void check_stalled(const ConnectionPtr& connection, TimePoint now);
 
   // torrent_messages.cpp: what they say
+  class Inbox;
   Task<> read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection);
   /// Anything but a payload.
   Result<void> handle(Connection& connection, const Message& message);

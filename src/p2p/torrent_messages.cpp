@@ -7,29 +7,56 @@
 
 namespace krakend::p2p {
 
-Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection) {
-  MessageReader reader;
-  io::Stream& stream = connection->stream();
-  for (unsigned handled_now = 1; !connection->closed() && !self->failure_; ++handled_now) {
-    // What has arrived is read at once: a peer that never stops must not have the loop for itself.
-    if (handled_now % messages_in_a_row == 0) co_await self->context_->clock.sleep(Duration{});
-    auto message = reader.read_now(stream);
-    while (!message) {
-      auto got = co_await stream.read_some(reader.space());
-      message = reader.took(std::move(got));
-    }
-    Result<void> handled;
-    if (!*message)
-      handled = propagate(*message);
-    else if (const auto* payload = std::get_if<PiecePayload>(&**message))
-      handled = co_await self->on_payload(connection, *payload);
-    else
-      handled = self->handle(*connection, **message);
-    const bool over = connection->retiring && self->requests_.outstanding(connection->id()) == 0;
-    if (handled && !over) continue;
-    if (!handled) self->on_read_failure(*connection, handled.error());
-    break;
+/// What one peer says. Every message is handled as it comes, but for a payload: its bytes take a task.
+class Torrent::Inbox final : public MessageReader {
+ public:
+  Inbox(Torrent& torrent, Connection& connection) : torrent_(torrent), connection_(connection) {}
+
+  /// No more of it is to be read.
+  bool over() const {
+    return !outcome_ || connection_.closed() || torrent_.failure_ ||
+           (connection_.retiring && torrent_.requests_.outstanding(connection_.id()) == 0);
   }
+  const Result<void>& outcome() const { return outcome_; }
+  void end_with(Result<void> outcome) { outcome_ = std::move(outcome); }
+  /// The one whose bytes come next.
+  std::optional<PiecePayload> take_payload() { return std::exchange(payload_, std::nullopt); }
+
+ private:
+  bool on_message(Result<Message> message) override {
+    if (!message) {
+      outcome_ = propagate(message);
+      return false;
+    }
+    if (const auto* payload = std::get_if<PiecePayload>(&*message)) {
+      payload_ = *payload;
+      return false;
+    }
+    outcome_ = torrent_.handle(connection_, *message);
+    // A peer that never stops must not have the loop for itself.
+    return !over() && ++handled_ % messages_in_a_row != 0;
+  }
+
+  Torrent& torrent_;
+  Connection& connection_;
+  Result<void> outcome_;
+  std::optional<PiecePayload> payload_;
+  unsigned handled_ = 0;
+};
+
+Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connection) {
+  Inbox inbox(*self, *connection);
+  while (!inbox.over()) {
+    co_await connection->stream().read_into(inbox);
+    const auto payload = inbox.take_payload();
+    if (payload) {
+      auto handled = co_await self->on_payload(connection, *payload);
+      inbox.end_with(std::move(handled));
+    } else if (!inbox.over()) {
+      co_await self->context_->clock.sleep(Duration{});
+    }
+  }
+  if (!inbox.outcome()) self->on_read_failure(*connection, inbox.outcome().error());
   self->drop_connection(connection);
 }
 

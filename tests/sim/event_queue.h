@@ -13,7 +13,7 @@
 namespace krakend::sim {
 
 /// Entries in the order of `at`, those of one moment in the order of their number. What is due soon lies in
-/// slots by time, and only the present slot is kept in order: a heap of everything has hundreds of thousands
+/// slots by time, and only the present slot is put in order: a heap of everything has hundreds of thousands
 /// of entries, and each step down is a cache miss. `Entry` has `at`, and `>` for that order.
 template <class Entry>
 class EventQueue {
@@ -28,14 +28,22 @@ class EventQueue {
 
   /// The first one; not when empty.
   const Entry& front() {
-    while (now_.empty()) advance();
-    return now_.front();
+    settle();
+    return fresh_comes_first() ? fresh_.front() : now_.back();
   }
   /// Removes it.
   Entry pop() {
-    while (now_.empty()) advance();
+    settle();
     --size_;
-    return pop_from(now_);
+    if (fresh_comes_first()) return pop_from(fresh_);
+    Entry first = std::move(now_.back());
+    now_.pop_back();
+    return first;
+  }
+  /// One that comes soon, about `steps` entries after the first; nullptr: none is known. For whoever wants to
+  /// have at hand what it needs.
+  const Entry* ahead(size_t steps) const {
+    return steps < now_.size() ? &now_[now_.size() - 1 - steps] : nullptr;
   }
 
  private:
@@ -44,6 +52,10 @@ class EventQueue {
   using Heap = std::vector<Entry>;
 
   static int64_t slot_of(const Entry& entry) { return entry.at.time_since_epoch().count() >> slot_bits; }
+  void settle() {
+    while (now_.empty() && fresh_.empty()) advance();
+  }
+  bool fresh_comes_first() const { return now_.empty() || (!fresh_.empty() && now_.back() > fresh_.front()); }
   static void push_on(Heap& heap, Entry entry) {
     heap.push_back(std::move(entry));
     std::push_heap(heap.begin(), heap.end(), std::greater<>());
@@ -58,7 +70,7 @@ class EventQueue {
   void file(Entry entry) {
     const int64_t slot = slot_of(entry);
     if (slot <= present_)
-      push_on(now_, std::move(entry));
+      push_on(fresh_, std::move(entry));
     else if (slot < present_ + slots)
       put_in_slot(slot, std::move(entry));
     else
@@ -82,12 +94,13 @@ class EventQueue {
     if (!next.empty()) {
       in_ring_ -= next.size();
       spare_.push_back(std::exchange(now_, std::exchange(next, {})));
-      std::make_heap(now_.begin(), now_.end(), std::greater<>());
+      std::sort(now_.begin(), now_.end(), std::greater<>());
     }
     while (!later_.empty() && slot_of(later_.front()) < present_ + slots) file(pop_from(later_));
   }
 
-  Heap now_;  ///< of the present slot, or made for the past
+  std::vector<Entry> now_;  ///< of the present slot, the first one last
+  Heap fresh_;              ///< made when the present slot, or a past one, was theirs
   std::array<Heap, static_cast<size_t>(slots)> ring_;
   Heap later_;  ///< beyond the ring
   std::vector<Heap> spare_;

@@ -14,6 +14,7 @@ class Fifo {
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   T& front() { return first_; }
+  const T& front() const { return first_; }
   T& back() { return (*this)[size_ - 1]; }
   T& operator[](size_t at) { return at == 0 ? first_ : rest_[begin_ + at - 1]; }
 

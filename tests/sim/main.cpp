@@ -14,7 +14,7 @@ namespace {
 void use_large_pages(char** argv) {
   constexpr const char* tunables = "GLIBC_TUNABLES";
   if (std::getenv(tunables) != nullptr) return;
-  ::setenv(tunables, "glibc.malloc.hugetlb=1", 1);
+  ::setenv(tunables, "glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=60000", 1);
   ::execv("/proc/self/exe", argv);  // otherwise it goes on with small ones
 }
 

@@ -175,13 +175,49 @@ class FileTaker final : public Taker {
   Result<void> failure_;
 };
 
+/// What one read_into() reads. It lives in the task that waits for it.
+class ReaderTaker final : public Taker {
+ public:
+  ReaderTaker(SimStream& stream, io::Reader& reader) : stream_(stream), reader_(reader) {
+    stream_.in().taker = this;
+  }
+  ReaderTaker(const ReaderTaker&) = delete;
+  ReaderTaker& operator=(const ReaderTaker&) = delete;
+  ~ReaderTaker() override { stream_.in().taker = nullptr; }
+
+  bool take() override {
+    while (wants_more_) {
+      auto got = stream_.read_now(reader_.space());
+      if (!got) break;
+      wants_more_ = reader_.took(std::move(*got));
+    }
+    return wants_more_;
+  }
+  void prepare() const override {
+    fetch(&stream_, sizeof stream_);
+    fetch(&reader_, reader_size);
+  }
+
+ private:
+  static constexpr size_t reader_size = 192;  ///< roughly
+
+  SimStream& stream_;
+  io::Reader& reader_;
+  bool wants_more_ = true;
+};
+
 Task<Result<void>> SimStream::wait_accepted() {
   while (true) {
     if (end().shut) co_return shut_error("send to");
     if (end().broken) co_return fail(Errc::network, "send to {}: connection reset by peer", peer_.str());
     if (unaccepted() == 0) co_return Result<void>{};
-    co_await out().writable.wait();
+    co_await wait_writable();
   }
+}
+
+Task<> SimStream::wait_writable() {
+  out().writer_waits = true;
+  return out().writable.wait();
 }
 
 std::optional<Result<uint64_t>> SimStream::writable() {
@@ -209,13 +245,19 @@ void SimStream::drop(uint64_t size) {
   network_.consumed(pipe, size);
 }
 
-/// Most tasks of a swarm wait in here: no frame more than that takes.
 Task<Result<size_t>> SimStream::read_some(std::span<std::byte> out) {
   const auto self = shared_from_this();
   while (true) {
     if (auto got = read_now(out)) co_return std::move(*got);
     co_await in().readable.wait();
   }
+}
+
+/// Most tasks of a swarm wait in here.
+Task<> SimStream::read_into(io::Reader& reader) {
+  const auto self = shared_from_this();
+  ReaderTaker taker(*this, reader);
+  while (taker.take()) co_await in().readable.wait();
 }
 
 std::optional<Result<size_t>> SimStream::read_now(std::span<std::byte> out) {
@@ -238,7 +280,7 @@ Task<Result<void>> SimStream::write(std::span<const std::byte> data, bool /*more
   if (end().shut) co_return shut_error("write to");
   while (!data.empty()) {
     std::optional<Result<uint64_t>> room;
-    while (!(room = writable())) co_await out().writable.wait();
+    while (!(room = writable())) co_await wait_writable();
     if (!*room) co_return propagate(*room);
     data = data.subspan(write_now(data));
   }
@@ -385,8 +427,7 @@ Result<std::unique_ptr<io::Listener>> SimNet::listen(const io::Address& at) {
 }
 
 Task<Result<std::vector<std::string>>> SimNet::resolve(std::string host, Duration /*timeout*/) {
-  if (const auto named = network_.names_.find(host); named != network_.names_.end())
-    co_return named->second;
+  if (const auto named = network_.names_.find(host); named != network_.names_.end()) co_return named->second;
   if (network_.find(host_, host) >= network_.hosts_.size())
     co_return fail(Errc::network, "{}: no such host", host);
   co_return std::vector<std::string>{host == "localhost" ? "127.0.0.1" : host};

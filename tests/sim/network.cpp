@@ -51,7 +51,7 @@ uint16_t Network::free_port(Host& host) {
 
 Network::Link& Network::make_link(HostId from, io::Address local, HostId to, io::Address remote) {
   const uint64_t id = ++last_link_;
-  auto link = std::make_unique<Link>(time_.loop(), id, from, to);
+  auto link = std::make_unique<Link>(*this, id, from, to);
   link->address = {std::move(local), std::move(remote)};
   return *(links_[id] = std::move(link));
 }
@@ -70,6 +70,21 @@ bool Network::can_send(const Pipe& pipe) const {
   if (pipe.end_sent || pipe.stalled) return false;
   if (pipe.queued > 0) return pipe.unread < window_of(pipe);
   return pipe.end_wanted;
+}
+
+/// A message is handled in a few microseconds, and half of them would be spent waiting for the memory of a
+/// connection that nobody has looked at for a while.
+void Network::prepare(const void* what, size_t before) {
+  const Pipe& pipe = *static_cast<const Pipe*>(what);
+  if (before == 2) {
+    fetch(&pipe, sizeof pipe);
+  } else if (before == 1) {
+    fetch(&pipe.link, 64);
+    fetch(pipe.taker, 64);
+    if (!pipe.wire.empty()) fetch(pipe.wire.front().text.get(), 64);
+  } else if (pipe.taker != nullptr) {
+    pipe.taker->prepare();
+  }
 }
 
 void Network::queue(Pipe& pipe, test::Slice slice) {
@@ -146,32 +161,33 @@ void Network::pump(HostId id) {
       continue;
     }
     host.sending = true;
-    ++pipe.link.pending;
-    Pipe* const sent = &pipe;
-    time_.after(takes, [this, sent] {
-      const HostId from = sent->from;
-      hosts_[from].sending = false;
-      --sent->link.pending;
-      if (sent->chunks.empty())
-        settle(sent->link);  // it was reset meanwhile
-      else
-        depart(*sent, sent->chunks.back());
-      pump(from);
-    });
+    later<&Network::sent>(time_.now() + takes, pipe);
   }
   host.pumping = false;
+}
+
+/// The line out is free again.
+void Network::sent(Pipe& pipe) {
+  const HostId from = pipe.from;
+  hosts_[from].sending = false;
+  if (pipe.chunks.empty())
+    settle(pipe.link);  // it was reset meanwhile
+  else
+    depart(pipe, pipe.chunks.back());
+  pump(from);
 }
 
 /// The last bytes have left.
 void Network::depart(Pipe& pipe, uint64_t size) {
   if (pipe.from != pipe.to) hosts_[pipe.from].counters.sent += size;
-  if (pipe.queued <= send_buffer_of(pipe)) pipe.writable.notify_all();
+  if (pipe.writer_waits && pipe.queued <= send_buffer_of(pipe)) {
+    pipe.writer_waits = false;
+    pipe.writable.notify_all();
+  }
   Duration takes = latency(pipe.from, pipe.to);
   if (options_.stall_chance > 0 && random_.unit() < options_.stall_chance) takes += options_.stall;
   pipe.last_arrival = std::max(pipe.last_arrival, time_.now() + takes);
-  ++pipe.link.pending;
-  Pipe* const sent = &pipe;
-  time_.at(pipe.last_arrival, [this, sent] { arrive(*sent); });
+  later<&Network::arrive>(pipe.last_arrival, pipe);
   wake(pipe);
 }
 
@@ -185,7 +201,6 @@ void Network::send_end(Pipe& pipe) {
 void Network::arrive(Pipe& pipe) {
   Link& link = pipe.link;
   const auto receiver = link.ends[static_cast<size_t>(1 - pipe.side)];
-  --link.pending;
   if (pipe.across >= pipe.chunks.size()) return settle(link);  // it was reset meanwhile
   if (!reaches(pipe.from, pipe.to)) {
     if (!std::exchange(pipe.stalled, true)) stalled_.emplace_back(link.id, pipe.side);
@@ -212,12 +227,7 @@ void Network::take_in(Pipe& pipe, uint64_t size) {
   }
   pipe.last_delivery = std::max(pipe.last_delivery, done);
   if (first && pipe.last_delivery <= time_.now()) return deliver(pipe);
-  ++pipe.link.pending;
-  Pipe* const came = &pipe;
-  time_.at(pipe.last_delivery, [this, came] {
-    --came->link.pending;
-    deliver(*came);
-  });
+  later<&Network::deliver>(pipe.last_delivery, pipe);
 }
 
 void Network::deliver(Pipe& pipe) {
@@ -351,11 +361,9 @@ void Network::retry_stalled() {
     Pipe& pipe = found->second->pipes[static_cast<size_t>(side)];
     pipe.stalled = false;
     const size_t lost = pipe.chunks.size() - pipe.across;
-    found->second->pending += static_cast<unsigned>(lost);
     const TimePoint when = time_.now() + options_.stall + latency(pipe.from, pipe.to);
     pipe.last_arrival = std::max(pipe.last_arrival, when);
-    Pipe* const again = &pipe;
-    for (size_t i = 0; i < lost; ++i) time_.at(when, [this, again] { arrive(*again); });
+    for (size_t i = 0; i < lost; ++i) later<&Network::arrive>(when, pipe);
     wake(pipe);
   }
 }

@@ -125,11 +125,15 @@ class Network {
 
   // A chunk's way: queued, sent when it is its connection's turn, across, through the receiver's line, read.
   void queue(Pipe& pipe, test::Slice slice);
+  template <void (Network::*step)(Pipe&)>
+  void later(TimePoint when, Pipe& pipe);
+  static void prepare(const void* pipe, size_t before);
   void wake(Pipe& pipe);
   bool can_send(const Pipe& pipe) const;
   bool try_express(Pipe& pipe, test::Slice& slice);
   void pump(HostId host);
   uint64_t take_chunk(Pipe& pipe);
+  void sent(Pipe& pipe);
   void depart(Pipe& pipe, uint64_t size);
   void arrive(Pipe& pipe);
   void take_in(Pipe& pipe, uint64_t size);

@@ -13,13 +13,22 @@ class Taker {
   virtual ~Taker() = default;
   /// False: the task has to be woken, because there is all it waits for, or something went wrong.
   virtual bool take() = 0;
+  /// It is about to be called.
+  virtual void prepare() const {}
 };
 
 /// One direction of a connection.
 struct Network::Pipe {
-  Pipe(io::Loop& loop, Link& l, int s, HostId sender, HostId receiver)
-      : link(l), side(s), from(sender), to(receiver), readable(loop), writable(loop) {}
+  Pipe(Network& n, Link& l, int s, HostId sender, HostId receiver)
+      : network(n),
+        link(l),
+        side(s),
+        from(sender),
+        to(receiver),
+        readable(n.time_.loop()),
+        writable(n.time_.loop()) {}
   // What is looked at for every message stands together: each line is a cache miss.
+  Network& network;
   Link& link;
   const int side;  ///< of the link's ends, the one that sends
   const HostId from;
@@ -30,6 +39,7 @@ struct Network::Pipe {
   bool end_arrived = false;
   bool closed = false;  ///< the reader is gone, and the writer knows
   bool stalled = false;
+  bool writer_waits = false;
   uint64_t queued = 0;
   uint64_t inbox_bytes = 0;
   uint64_t unread = 0;  ///< sent and not read
@@ -46,8 +56,9 @@ struct Network::Pipe {
 };
 
 struct Network::Link {
-  Link(io::Loop& loop, uint64_t number, HostId opener, HostId acceptor)
-      : id(number), pipes{Pipe(loop, *this, 0, opener, acceptor), Pipe(loop, *this, 1, acceptor, opener)} {}
+  Link(Network& network, uint64_t number, HostId opener, HostId acceptor)
+      : id(number),
+        pipes{Pipe(network, *this, 0, opener, acceptor), Pipe(network, *this, 1, acceptor, opener)} {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   struct End {
@@ -63,6 +74,26 @@ struct Network::Link {
   std::array<io::Address, 2> address;
 };
 
+/// At that moment, with the pipe. There is an event for each message, so it is not a closure: those live
+/// elsewhere, and to look one up again is a cache miss.
+template <void (Network::*step)(Network::Pipe&)>
+void Network::later(TimePoint when, Pipe& pipe) {
+  static constexpr Timeline::Kind kind{[](void* what) {
+                                         Pipe& its = *static_cast<Pipe*>(what);
+                                         --its.link.pending;
+                                         (its.network.*step)(its);
+                                       },
+                                       &Network::prepare};
+  ++pipe.link.pending;
+  time_.happen_at(when, kind, &pipe);
+}
+
+/// That memory will be used soon.
+inline void fetch(const void* memory, size_t size) {
+  constexpr size_t line = 64;
+  for (size_t at = 0; at < size; at += line) __builtin_prefetch(static_cast<const char*>(memory) + at);
+}
+
 struct Network::Port {
   Port(io::Loop& loop, io::Address a) : local(std::move(a)), arrived(loop) {}
   io::Address local;
@@ -72,6 +103,7 @@ struct Network::Port {
 };
 
 class FileTaker;
+class ReaderTaker;
 
 class SimStream final : public io::Stream, public std::enable_shared_from_this<SimStream> {
  public:
@@ -82,6 +114,7 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
 
   Task<Result<size_t>> read_some(std::span<std::byte> out) override;
   std::optional<Result<size_t>> read_now(std::span<std::byte> out) override;
+  Task<> read_into(io::Reader& reader) override;
   Task<Result<void>> write(std::span<const std::byte> data, bool more) override;
   size_t write_now(std::span<const std::byte> data) override;
   Task<Result<uint64_t>> receive(io::ByteSink& sink, uint64_t max) override;
@@ -98,6 +131,7 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
 
  private:
   friend class FileTaker;
+  friend class ReaderTaker;
   Network::Link::End& end() { return link_.ends[static_cast<size_t>(side_)]; }
   Network::Pipe& out() { return link_.pipes[static_cast<size_t>(side_)]; }
   Network::Pipe& in() { return link_.pipes[static_cast<size_t>(1 - side_)]; }
@@ -110,6 +144,7 @@ class SimStream final : public io::Stream, public std::enable_shared_from_this<S
   Task<Result<void>> wait_accepted();
   /// Bytes are there, or the end is; nullopt: neither yet.
   std::optional<Result<void>> readable();
+  Task<> wait_writable();
   /// How much may be written; nullopt: nothing yet.
   std::optional<Result<uint64_t>> writable();
   test::Slice take(uint64_t max);

@@ -1,6 +1,7 @@
 #include "sim/timeline.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -33,8 +34,17 @@ Timeline::Id Timeline::at(TimePoint when, std::function<void()> fn) {
   }
   slots_[slot].fn = std::move(fn);
   const Id id{slot, slots_[slot].generation};
-  queue_.push({std::max(when, now_), made_++, id});
+  queue_.push({std::max(when, now_), made_++, nullptr, pack(id)});
   return id;
+}
+
+void* Timeline::pack(Id id) {
+  static_assert(sizeof(Id) == sizeof(void*));
+  return std::bit_cast<void*>(id);
+}
+
+Timeline::Id Timeline::unpack(const void* what) {
+  return std::bit_cast<Id>(what);
 }
 
 void Timeline::cancel(Id id) {
@@ -70,17 +80,31 @@ void Timeline::drain() {
   }
 }
 
+void Timeline::prepare_next() const {
+  for (size_t before = 0; before < prepared; ++before) {
+    const Entry* entry = queue_.ahead(before);
+    if (entry == nullptr) return;
+    if (entry->kind != nullptr)
+      entry->kind->prepare(entry->what, before);
+    else if (before == 1)
+      __builtin_prefetch(&slots_[unpack(entry->what).slot]);
+  }
+}
+
 bool Timeline::step() {
   drain();
-  while (!queue_.empty() && !pending(queue_.front().id)) (void)queue_.pop();
+  while (!queue_.empty() && cancelled(queue_.front())) (void)queue_.pop();
   if (queue_.empty()) return false;
   now_ = queue_.front().at;
   while (!queue_.empty() && queue_.front().at <= now_) {
-    const Id id = queue_.pop().id;
-    if (!pending(id)) continue;
-    const auto fn = take(id);
+    const Entry entry = queue_.pop();
+    if (cancelled(entry)) continue;
     ++events_;
-    fn();
+    prepare_next();
+    if (entry.kind != nullptr)
+      entry.kind->happen(entry.what);
+    else
+      take(unpack(entry.what))();
   }
   return true;
 }

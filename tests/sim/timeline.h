@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,15 @@ class Timeline {
     uint32_t generation = 0;
   };
 
+  /// What many events are alike in.
+  struct Kind {
+    void (*happen)(void* what);
+    /// It is about to happen, with `before` others before it: a hint, for whoever wants to have what it takes
+    /// in the cache by then.
+    void (*prepare)(const void* what, size_t before);
+  };
+  static constexpr size_t prepared = 3;  ///< events, the next one included
+
   Timeline();
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
@@ -36,6 +46,10 @@ class Timeline {
   /// Calls `fn` at that moment, or now when it is past; never inside this call.
   Id at(TimePoint when, std::function<void()> fn);
   Id after(Duration delay, std::function<void()> fn) { return at(now_ + delay, std::move(fn)); }
+  /// `what` happens then. There are many of these, so they are cheap, and cannot be cancelled. `kind` stays.
+  void happen_at(TimePoint when, const Kind& kind, void* what) {
+    queue_.push({std::max(when, now_), made_++, &kind, what});
+  }
   /// Nothing happens when it has happened already.
   void cancel(Id id);
 
@@ -60,7 +74,8 @@ class Timeline {
   struct Entry {
     TimePoint at;
     uint64_t number;
-    Id id;
+    const Kind* kind;
+    void* what;  ///< without a kind: the slot, as pack() makes it
     bool operator>(const Entry& other) const {
       return at != other.at ? at > other.at : number > other.number;
     }
@@ -71,6 +86,10 @@ class Timeline {
   void offload(std::function<void()> work, std::function<void()> done);
   bool pending(Id id) const { return slots_[id.slot].generation == id.generation; }
   std::function<void()> take(Id id);
+  void prepare_next() const;
+  static void* pack(Id id);
+  static Id unpack(const void* what);
+  bool cancelled(const Entry& entry) const { return entry.kind == nullptr && !pending(unpack(entry.what)); }
 
   EventQueue<Entry> queue_;
   std::vector<Slot> slots_;

@@ -42,6 +42,16 @@ struct PeerSecurity {
   std::string problem;  ///< why the certificate is invalid
 };
 
+/// Takes the bytes of a stream as they come. It is no task, so nobody has to be woken for each few bytes.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  /// Where the next bytes go; never empty.
+  virtual std::span<std::byte> space() = 0;
+  /// `got` is what a read into space() returned. True: it wants more; not after an error or the end.
+  virtual bool took(Result<size_t> got) = 0;
+};
+
 /// One connection. Loop thread; at most one read-side and one write-side operation at a time. Large
 /// transfers (receive, receive_file, send_file) wait for readiness on the loop and move the bytes on the pool
 /// with a buffer that belongs to the pool thread, so a connection holds no memory while it waits.
@@ -59,6 +69,9 @@ class Stream {
   virtual Task<Result<size_t>> read_some(std::span<std::byte> out) = 0;
   /// What read_some() would return at once; nullopt: it has to wait.
   virtual std::optional<Result<size_t>> read_now(std::span<std::byte> /*out*/) { return std::nullopt; }
+  /// Reads into `reader` until it wants no more, and not a byte beyond. It may be called inside of whatever the
+  /// loop is doing, and must not let go of the stream.
+  virtual Task<> read_into(Reader& reader);
   /// Writes all of `data`. `more`: further bytes follow at once (MSG_MORE).
   virtual Task<Result<void>> write(std::span<const std::byte> data, bool more = false) = 0;
   /// Writes as much of `data` as goes without waiting, and returns how much that was; for small messages that

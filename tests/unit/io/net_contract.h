@@ -41,6 +41,79 @@ void immediate_contract() {
   if (const auto got = pair.opened->read_now(received)) CHECK(code_of(*got) == Errc::cancelled);
 }
 
+/// Wants words of `size` bytes, `words` of them.
+class WordReader final : public io::Reader {
+ public:
+  WordReader(size_t size, size_t words) : size_(size), left_(words) {}
+  std::span<std::byte> space() override {
+    word_.resize(size_);
+    return std::as_writable_bytes(std::span<char>(word_)).subspan(filled_);
+  }
+  bool took(Result<size_t> got) override {
+    if (!got) failure = got.error().code;
+    ended = got && *got == 0;
+    if (!got || ended) return false;
+    filled_ += *got;
+    if (filled_ < size_) return true;
+    filled_ = 0;
+    text += word_;
+    return --left_ > 0;
+  }
+  std::string text;
+  std::optional<Errc> failure;
+  bool ended = false;
+
+ private:
+  const size_t size_;
+  size_t left_;
+  std::string word_;
+  size_t filled_ = 0;
+};
+
+template <class World>
+void reader_contract() {
+  World world;
+  Pair pair = connect_pair(world);
+
+  SECTION("it is given what has come and what comes, and no byte more than it wants") {
+    const auto body = [&]() -> Task<> {
+      take(co_await pair.opened->write(as_bytes("one.two")));
+      WordReader first(4, 1);
+      co_await pair.accepted->read_into(first);
+      CHECK(first.text == "one.");
+      WordReader second(5, 3);
+      const auto late = [&]() -> Task<> {
+        for (const char* part : {".th", "re", "e.four."}) {
+          co_await world.clock().sleep(1ms);
+          take(co_await pair.opened->write(as_bytes(part)));
+        }
+      };
+      co_await both(world.loop, pair.accepted->read_into(second), late());
+      CHECK(second.text == "two.three.four.");
+      CHECK_FALSE(second.failure);
+    };
+    world.run(body());
+  }
+  SECTION("it learns of the end, and of a shutdown") {
+    const auto body = [&]() -> Task<> {
+      WordReader last(4, 1);
+      take(co_await pair.opened->write(as_bytes("abc")));
+      pair.opened.reset();
+      co_await pair.accepted->read_into(last);
+      CHECK(last.ended);
+      WordReader none(4, 1);
+      const auto stop = [&]() -> Task<> {
+        co_await world.clock().sleep(1ms);
+        pair.accepted->shutdown();
+      };
+      pair = co_await open_pair(world);
+      co_await both(world.loop, pair.accepted->read_into(none), stop());
+      CHECK(none.failure == Errc::cancelled);
+    };
+    world.run(body());
+  }
+}
+
 template <class World>
 void stream_contract() {
   World world;

@@ -26,6 +26,9 @@ struct SingleThreadWorld : SystemWorld<0> {};
 TEST_CASE("tcp: streams") {
   stream_contract<TcpWorld>();
 }
+TEST_CASE("tcp: readers") {
+  reader_contract<TcpWorld>();
+}
 TEST_CASE("tcp: what goes at once") {
   immediate_contract<TcpWorld>();
 }

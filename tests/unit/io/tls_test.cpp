@@ -18,6 +18,9 @@ struct SingleThreadTlsWorld : TlsWorldOf<0> {};
 TEST_CASE("tls: streams") {
   stream_contract<TlsWorld>();
 }
+TEST_CASE("tls: readers") {
+  reader_contract<TlsWorld>();
+}
 TEST_CASE("tls: what goes at once") {
   immediate_contract<TlsWorld>();
 }

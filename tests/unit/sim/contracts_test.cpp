@@ -34,6 +34,9 @@ TEST_CASE("sim disk: helpers") {
 TEST_CASE("sim net: streams") {
   stream_contract<SimWorld>();
 }
+TEST_CASE("sim net: readers") {
+  reader_contract<SimWorld>();
+}
 TEST_CASE("sim net: what goes at once") {
   immediate_contract<SimWorld>();
 }

@@ -40,6 +40,7 @@ TEST_CASE("events come in the order of a plain heap, near and far, while others 
     if (kind == 4 && random() % 64 == 0) add(draw(1h));
     if (kind < 5 || model.empty()) continue;
     REQUIRE(queue.front().number == model.top().number);
+    if (const Entry* soon = queue.ahead(1)) CHECK_FALSE(queue.front() > *soon);
     const Entry next = queue.pop();
     now = next.at;
     model.pop();
