@@ -53,7 +53,7 @@ struct Origin::Impl {
         engine({services.loop, services.clock, services.random, services.net, store, services.metrics},
                as_origin(options.p2p), options.scheduler, nullptr, services.log.module("p2p")),
         replicator({services.loop, services.clock, services.random, services.client, tasks, store, ring,
-                    services.metrics, engine.egress()},
+                    services.metrics, engine.egress(), engine.ingress()},
                    options.self, options.write_back_stagger, log),
         write_back({services.loop, services.clock, services.random, tasks, store, backends, table, replicator,
                     services.metrics},

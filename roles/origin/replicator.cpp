@@ -54,7 +54,7 @@ Task<> Replicator::duplicate(std::string ns, Digest digest) {
 }
 
 Task<> Replicator::duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay) {
-  api::OriginClient origin(services_.client, host, &services_.egress);
+  api::OriginClient origin(services_.client, host, {&services_.egress, nullptr});
   auto sent = co_await origin.duplicate(ns, blob->digest(), blob->file(), blob->size(), delay);
   note(host, blob->digest(), sent);
 }
@@ -77,7 +77,7 @@ Task<> Replicator::transfer(Digest digest) {
 }
 
 Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {
-  api::OriginClient origin(services_.client, host, &services_.egress);
+  api::OriginClient origin(services_.client, host, {&services_.egress, nullptr});
   auto sent = co_await origin.transfer(blob->digest(), blob->file(), blob->size());
   note(host, blob->digest(), sent);
 }
@@ -87,7 +87,7 @@ Task<Result<void>> Replicator::give(std::string host, Digest digest) {
   if (!blob) co_return propagate(blob);
   auto good = co_await (*blob)->check();
   if (!good) co_return good;
-  api::OriginClient origin(services_.client, std::move(host), &services_.egress);
+  api::OriginClient origin(services_.client, std::move(host), {&services_.egress, nullptr});
   co_return co_await origin.transfer(digest, (*blob)->file(), (*blob)->size());
 }
 
@@ -103,11 +103,11 @@ Task<Result<Replicator::Copy>> Replicator::find(std::string ns, Digest digest) {
 Task<Result<void>> Replicator::fetch(Copy copy, std::string ns, Digest digest, uint64_t piece_length) {
   auto upload = co_await services_.store.create_upload();
   if (!upload) co_return propagate(upload);
-  api::OriginClient origin(services_.client, copy.host);
+  api::OriginClient origin(services_.client, copy.host, {nullptr, &services_.ingress});
   Result<void> received;
   {
     const auto sink = (*upload)->writer(0);
-    received = co_await origin.download(std::move(ns), digest, *sink);
+    received = co_await origin.fetch(std::move(ns), digest, copy.size, *sink);
   }
   if (!received) {
     co_await (*upload)->discard();

@@ -30,6 +30,7 @@ class Replicator {
     const Metrics& metrics;
     /// What leaves the process; copies come after what peers have asked for.
     io::Bandwidth& egress;
+    io::Bandwidth& ingress;
   };
   /// The i-th receiver of a pushed blob waits i times `write_back_stagger` before it writes it back too.
   Replicator(Services services, std::string self, Duration write_back_stagger, Logger log);

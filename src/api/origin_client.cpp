@@ -11,7 +11,7 @@ namespace {
 
 /// One PATCH of an upload carries at most this (contract http-api §4.7).
 constexpr uint64_t upload_chunk = 32 * MiB;
-/// While what leaves is limited: it would leave in bursts otherwise.
+/// While there is a limit: it would move in bursts otherwise.
 constexpr uint64_t limited_chunk = 1 * MiB;
 /// Labels in one Origin-Locations header.
 constexpr size_t max_locations = 1000;
@@ -39,8 +39,11 @@ struct OriginClient::UploadPaths {
   std::string commit_body;
 };
 
-OriginClient::OriginClient(http::Client& client, std::string host, io::Bandwidth* egress)
-    : client_(client), host_(std::move(host)), egress_(egress) {}
+OriginClient::OriginClient(http::Client& client, std::string host)
+    : OriginClient(client, std::move(host), Limits()) {}
+
+OriginClient::OriginClient(http::Client& client, std::string host, Limits limits)
+    : client_(client), host_(std::move(host)), limits_(limits) {}
 
 Task<Result<std::vector<std::string>>> OriginClient::locations(Digest digest) {
   auto response =
@@ -83,11 +86,32 @@ Task<Result<PeerContext>> OriginClient::peer_context() {
 }
 
 Task<Result<void>> OriginClient::download(std::string ns, Digest digest, io::ByteSink& sink) {
+  co_return co_await download_range(std::move(ns), digest, std::string(), 200, sink);
+}
+
+Task<Result<void>> OriginClient::fetch(std::string ns, Digest digest, uint64_t size, io::ByteSink& sink) {
+  io::Bandwidth* const ingress = limits_.ingress;
+  if (ingress == nullptr || !ingress->limited()) co_return co_await download(std::move(ns), digest, sink);
+  for (uint64_t at = 0; at < size; at += limited_chunk) {
+    const uint64_t length = std::min(limited_chunk, size - at);
+    co_await ingress->acquire(length, io::Traffic::replication);
+    auto range = fmt::format("bytes={}-{}", at, at + length - 1);
+    auto received = co_await download_range(ns, digest, std::move(range), 206, sink);
+    // The reference takes no ranges, and has sent all of it.
+    if (!received && at == 0 && received.error().http_status == 200) break;
+    if (!received) co_return received;
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> OriginClient::download_range(std::string ns, Digest digest, std::string range, int status,
+                                                io::ByteSink& sink) {
   auto request = make_request("GET", host_, blob_path(ns, digest), limits::download);
   if (!request) co_return propagate(request);
   request->sink = &sink;
   request->headers.set(follow_header, "1");
-  auto response = co_await call(client_, std::move(*request));
+  if (!range.empty()) request->headers.set("Range", range);
+  auto response = co_await call(client_, std::move(*request), status);
   if (!response) co_return propagate(response);
   co_return Result<void>{};
 }
@@ -138,9 +162,9 @@ Task<Result<void>> OriginClient::upload_to(UploadPaths paths, io::FilePtr file, 
 
   uint64_t length = 0;
   for (uint64_t offset = 0; offset < size; offset += length) {
-    const bool limited = egress_ != nullptr && egress_->limited();
+    const bool limited = limits_.egress != nullptr && limits_.egress->limited();
     length = std::min(limited ? limited_chunk : upload_chunk, size - offset);
-    if (limited) co_await egress_->acquire(length, io::Traffic::replication);
+    if (limited) co_await limits_.egress->acquire(length, io::Traffic::replication);
     auto request = make_request("PATCH", host_, paths.start + "/" + id, limits::upload_patch);
     if (!request) co_return propagate(request);
     request->headers.add("Content-Range", fmt::format("{}-{}", offset, offset + length));

@@ -252,7 +252,7 @@ void add_connections(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key(conn + "bandwidth.egress_bits_per_sec", engine.egress_bits_per_sec,
             "all pieces and copies to other origins together that are sent", "bits a second");
   table.key(conn + "bandwidth.ingress_bits_per_sec", engine.ingress_bits_per_sec,
-            "all pieces together that are received", "bits a second");
+            "all pieces and copies from other origins together that are received", "bits a second");
   table.accept("scheduler.conn", {"receiver_buffer_size"},
                "there is no buffer of messages: a connection reads when it can act");
   table.accept("scheduler.conn", {"bandwidth.token_size"}, "rates hold to the byte");

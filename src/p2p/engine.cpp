@@ -98,6 +98,10 @@ Task<> Engine::drained(Duration limit) {
   co_await impl->context->backlog.drained(impl->context->clock, limit);
 }
 
+io::Bandwidth& Engine::ingress() {
+  return impl_->context->ingress;
+}
+
 io::Bandwidth& Engine::egress() {
   return impl_->context->egress;
 }

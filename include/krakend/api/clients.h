@@ -44,9 +44,14 @@ bool is_away(const Error& error);
 /// not_found for 404, pending for 202, already_exists for 409.
 class OriginClient {
  public:
-  /// What is uploaded is held to `egress`, as replication, in chunks of 1 MiB while that has a limit; null:
-  /// it is not.
-  OriginClient(http::Client& client, std::string host, io::Bandwidth* egress = nullptr);
+  /// What copies between origins are held to, as replication, in chunks of 1 MiB while there is a limit.
+  /// Null: to nothing.
+  struct Limits {
+    io::Bandwidth* egress = nullptr;   ///< for uploads
+    io::Bandwidth* ingress = nullptr;  ///< for fetch()
+  };
+  OriginClient(http::Client& client, std::string host);
+  OriginClient(http::Client& client, std::string host, Limits limits);
   const std::string& host() const { return host_; }
   Task<Result<std::vector<std::string>>> locations(Digest digest);
   Task<Result<uint64_t>> stat(std::string ns, Digest digest, bool local = false);
@@ -54,6 +59,8 @@ class OriginClient {
   Task<Result<PeerContext>> peer_context();
   /// Feeds the blob into `sink`.
   Task<Result<void>> download(std::string ns, Digest digest, io::ByteSink& sink);
+  /// The same for a copy, of which the size is known.
+  Task<Result<void>> fetch(std::string ns, Digest digest, uint64_t size, io::ByteSink& sink);
   /// Has the origin fetch the blob from its backend, if it lacks it. Success: it has it, or has begun.
   Task<Result<void>> prefetch(std::string ns, Digest digest);
   /// Start, patch in chunks of at most 32 MiB, commit, which may be silent for so long; 409 at any step is
@@ -79,10 +86,13 @@ class OriginClient {
   struct UploadPaths;
   Task<Result<void>> upload_to(UploadPaths paths, io::FilePtr file, uint64_t size,
                                Duration commit_limit = commit_patience);
+  /// Of the body by `range`, all of it when that is empty; how much came is not checked.
+  Task<Result<void>> download_range(std::string ns, Digest digest, std::string range, int status,
+                                    io::ByteSink& sink);
 
   http::Client& client_;
   std::string host_;
-  io::Bandwidth* egress_;
+  Limits limits_;
 };
 
 /// The origins as a cluster: every call asks any origin for the owners of the digest, then talks to these, by

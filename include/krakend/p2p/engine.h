@@ -208,8 +208,10 @@ class Engine {
   void drain();
   /// After drain(): until everything that was asked for is sent, at most for `limit`.
   Task<> drained(Duration limit);
-  /// What leaves this process, for others that send blobs as well. It lives as long as the engine.
+  /// What leaves this process and what comes in, for others that move blobs as well. They live as long as the
+  /// engine.
   io::Bandwidth& egress();
+  io::Bandwidth& ingress();
   /// Closes everything; readers fail with cancelled. Partial blobs are kept.
   Task<> stop();
 

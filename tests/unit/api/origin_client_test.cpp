@@ -115,7 +115,7 @@ TEST_CASE("a copy to another origin keeps to the limit of what leaves the proces
   f.upload_with("", 0);
   test::FakeClock clock;
   io::Bandwidth egress(clock);
-  api::OriginClient origin(f.http, host, &egress);
+  api::OriginClient origin(f.http, host, {&egress, nullptr});
   REQUIRE(test::run(f.loop, origin.transfer(digest, nullptr, 40 * MiB)));
   CHECK(f.http.requests.size() == 4);  // no limit: chunks of 32 MiB
   f.http.requests.clear();
@@ -126,6 +126,32 @@ TEST_CASE("a copy to another origin keeps to the limit of what leaves the proces
   CHECK(std::get<http::FileRange>(f.http.requests[40].body).offset == 39 * MiB);
   CHECK(to_seconds(clock.now() - began) > 3.8);  // the last chunk is sent when its time begins
   CHECK(to_seconds(clock.now() - began) < 4.0);
+}
+
+TEST_CASE("while what comes in is limited, a copy comes in ranges of 1 MiB, at that rate") {
+  Fixture f;
+  test::FakeClock clock;
+  io::Bandwidth ingress(clock);
+  api::OriginClient origin(f.http, host, {nullptr, &ingress});
+  io::NullSink sink;
+  f.reply(answer(200));
+  REQUIRE(test::run(f.loop, origin.fetch("ns", digest, 3 * MiB, sink)));
+  CHECK_FALSE(f.http.requests.at(0).headers.has("Range"));  // no limit: all at once
+  f.http.requests.clear();
+  ingress.set_rate(1 * MiB);
+  f.reply(answer(206));
+  const TimePoint began = clock.now();
+  REQUIRE(test::run(f.loop, origin.fetch("ns", digest, 3 * MiB - 1, sink)));
+  REQUIRE(f.http.requests.size() == 3);
+  CHECK(f.http.requests[0].headers.get("Range") == "bytes=0-1048575");
+  CHECK(f.http.requests[2].headers.get("Range") == "bytes=2097152-3145726");
+  CHECK(to_seconds(clock.now() - began) > 1.9);
+  f.http.requests.clear();
+  f.reply(answer(200));  // one that takes no ranges has sent everything
+  REQUIRE(test::run(f.loop, origin.fetch("ns", digest, 3 * MiB, sink)));
+  CHECK(f.http.requests.size() == 1);
+  f.reply(answer(404));
+  CHECK(test::run(f.loop, origin.fetch("ns", digest, 3 * MiB, sink)).error().code == Errc::not_found);
 }
 
 TEST_CASE("locations are a comma list in ring order") {

@@ -28,8 +28,9 @@ struct Fixture {
   Metrics metrics;
   cluster::HashRing ring{{"self:1"}, 3, [](const std::string&) { return true; }};
   io::Bandwidth egress{clock};
+  io::Bandwidth ingress{clock};
   origin::Replicator replicator{
-      {world.loop, *world.clock, *world.random, http, tasks, store, ring, metrics, egress},
+      {world.loop, *world.clock, *world.random, http, tasks, store, ring, metrics, egress, ingress},
       "self:1",
       30min,
       Logger()};
