@@ -63,6 +63,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// and declines what it is asked for: longer queues here are idle links elsewhere.
   static constexpr uint64_t longest_queue = 5;
   static constexpr double longest_queue_seconds = 0.07;
+  /// Neighbours are told our load again when it has changed by what leaves in so long, at least by a piece.
+  static constexpr double told_again_seconds = 0.04;
   /// Of one peer: what nobody else has, or all are busy with, must come in the end.
   static constexpr Duration longest_declined = 1s;
   /// Who has declined is left alone for so long, whatever it says of its load; twice as long each further

@@ -388,10 +388,12 @@ void Torrent::announce(Connection& peer, const Announcement& piece) {
 void Torrent::report_load() {
   const Load load = context_->backlog.load();
   const std::string report = encode_frame(LoadReport{load});
+  const auto soon = static_cast<uint64_t>(static_cast<double>(load.rate) * told_again_seconds);
+  const uint64_t least = std::max(info_->piece_length(), soon);
   for (const auto& [id, peer] : peers_) {
     if (!peer->extended() || peer->have().all()) continue;
     const auto [less, more] = std::minmax(peer->told_queued, load.queued);
-    if (more - less < info_->piece_length()) continue;
+    if (more - less < least) continue;
     peer->told_queued = load.queued;
     peer->send_frame(report);
   }
