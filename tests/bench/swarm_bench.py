@@ -96,9 +96,12 @@ class Swarm:
         blob = rig.random_file(os.path.join(folder, "blob"), size)
         self.digest = "sha256:" + subprocess.run(["sha256sum", blob], capture_output=True, text=True,
                                                  check=True).stdout.split()[0]
-        subprocess.run(hosts.run(0, "curl", "-sSf", "-o", os.devnull, "--data-binary", f"@{blob}", "-H", "Expect:",
-                                 "-H", "Content-Type: application/octet-stream",
-                                 f"http://{self.first}:15000/v2/bench/blob/blobs/uploads/?digest={self.digest}"), check=True)
+        # From a pipe: what curl is given as data it takes into memory, and refuses when it is a GiB.
+        with open(blob, "rb") as content:
+            subprocess.run(hosts.run(0, "curl", "-sSf", "-o", os.devnull, "-X", "POST", "-T", "-", "-H", "Expect:",
+                                     "-H", "Content-Type: application/octet-stream",
+                                     f"http://{self.first}:15000/v2/bench/blob/blobs/uploads/?digest={self.digest}"),
+                           stdin=content, check=True)
 
     def agent(self, index):
         own = f"{NETWORK}.{index + 1}"
