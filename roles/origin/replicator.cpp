@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "krakend/api/clients.h"
 #include "krakend/io/parallel.h"
 
 namespace krakend::origin {
@@ -37,6 +36,10 @@ std::string Replicator::first_owner(const Digest& digest) const {
   return first == self_ ? std::string() : first;
 }
 
+api::OriginClient Replicator::client_of(std::string host) const {
+  return {services_.client, std::move(host), {&services_.egress, &services_.ingress}};
+}
+
 Task<> Replicator::duplicate(std::string ns, Digest digest) {
   std::vector<std::string> hosts = others(digest);
   if (hosts.empty()) co_return;
@@ -54,7 +57,7 @@ Task<> Replicator::duplicate(std::string ns, Digest digest) {
 }
 
 Task<> Replicator::duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay) {
-  api::OriginClient origin(services_.client, host, {&services_.egress, nullptr});
+  api::OriginClient origin = client_of(host);
   auto sent = co_await origin.duplicate(ns, blob->digest(), blob->file(), blob->size(), delay);
   note(host, blob->digest(), sent);
 }
@@ -77,7 +80,7 @@ Task<> Replicator::transfer(Digest digest) {
 }
 
 Task<> Replicator::transfer_to(std::string host, storage::BlobPtr blob) {
-  api::OriginClient origin(services_.client, host, {&services_.egress, nullptr});
+  api::OriginClient origin = client_of(host);
   auto sent = co_await origin.transfer(blob->digest(), blob->file(), blob->size());
   note(host, blob->digest(), sent);
 }
@@ -87,7 +90,7 @@ Task<Result<void>> Replicator::give(std::string host, Digest digest) {
   if (!blob) co_return propagate(blob);
   auto good = co_await (*blob)->check();
   if (!good) co_return good;
-  api::OriginClient origin(services_.client, std::move(host), {&services_.egress, nullptr});
+  api::OriginClient origin = client_of(std::move(host));
   co_return co_await origin.transfer(digest, (*blob)->file(), (*blob)->size());
 }
 
@@ -103,7 +106,7 @@ Task<Result<Replicator::Copy>> Replicator::find(std::string ns, Digest digest) {
 Task<Result<void>> Replicator::fetch(Copy copy, std::string ns, Digest digest, uint64_t piece_length) {
   auto upload = co_await services_.store.create_upload();
   if (!upload) co_return propagate(upload);
-  api::OriginClient origin(services_.client, copy.host, {nullptr, &services_.ingress});
+  api::OriginClient origin = client_of(copy.host);
   Result<void> received;
   {
     const auto sink = (*upload)->writer(0);

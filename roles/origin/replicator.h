@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "krakend/api/clients.h"
 #include "krakend/cluster/hosts.h"
 #include "krakend/core/digest.h"
 #include "krakend/core/log.h"
@@ -28,7 +29,7 @@ class Replicator {
     storage::BlobStore& store;
     const cluster::HashRing& ring;
     const Metrics& metrics;
-    /// What leaves the process; copies come after what peers have asked for.
+    /// What leaves the process and what comes in; copies come after what peers have asked for.
     io::Bandwidth& egress;
     io::Bandwidth& ingress;
   };
@@ -55,6 +56,8 @@ class Replicator {
 
  private:
   std::vector<std::string> others(const Digest& digest) const;
+  /// Copies there and from there keep to the limits of the process.
+  api::OriginClient client_of(std::string host) const;
   Task<> duplicate_to(std::string host, std::string ns, storage::BlobPtr blob, Duration delay);
   Task<> transfer_to(std::string host, storage::BlobPtr blob);
   void note(const std::string& host, const Digest& digest, const Result<void>& sent) const;
