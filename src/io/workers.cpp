@@ -10,44 +10,67 @@ Workers::~Workers() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    for (auto* worker : idle_) worker->wake.notify_one();
   }
-  wake_.notify_all();
-  for (auto& thread : threads_) thread.join();
+  for (auto& worker : workers_) worker.thread.join();
 }
 
 void Workers::submit(std::function<void()> job) {
-  const std::lock_guard lock(mutex_);
-  jobs_.push_back(std::move(job));
-  if (jobs_.size() > idle_ && threads_.size() < max_threads_) {
-    try {
-      threads_.emplace_back([this] { work(); });
-      return;
-    } catch (const std::system_error& error) {
-      // A thread limit of the system: fewer threads do the same work. With none at all nothing would ever go
-      // on.
-      if (threads_.empty()) {
-        std::fprintf(stderr, "krakend: cannot start a thread: %s\n", error.what());
-        std::abort();
-      }
-    }
+  std::unique_lock lock(mutex_);
+  if (!idle_.empty()) {
+    auto* worker = idle_.back();
+    idle_.pop_back();
+    worker->job = std::move(job);
+    // Woken under the lock it would only wait for the lock.
+    lock.unlock();
+    worker->wake.notify_one();
+    return;
   }
-  wake_.notify_one();
+  if (workers_.size() < max_threads_ && start(job)) return;
+  jobs_.push_back(std::move(job));
+}
+
+/// A thread more, with its first job. False: the system has none left, so fewer threads do the same work.
+bool Workers::start(std::function<void()>& job) {
+  auto& worker = workers_.emplace_back();
+  worker.job = std::move(job);
+  try {
+    worker.thread = std::thread([this, &worker] { work(worker); });
+    return true;
+  } catch (const std::system_error& error) {
+    job = std::move(worker.job);
+    workers_.pop_back();
+    if (!workers_.empty()) return false;
+    // With none at all nothing would ever go on.
+    std::fprintf(stderr, "krakend: cannot start a thread: %s\n", error.what());
+    std::abort();
+  }
 }
 
 unsigned Workers::idle() const {
   const std::lock_guard lock(mutex_);
-  return idle_;
+  return static_cast<unsigned>(idle_.size());
 }
 
-void Workers::work() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    ++idle_;
-    wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-    --idle_;
-    if (jobs_.empty()) return;
-    auto job = std::move(jobs_.front());
+/// Waits until the worker has a job. False: the pool stops and nothing is left to do.
+bool Workers::next(Worker& self, std::unique_lock<std::mutex>& lock) {
+  if (self.job) return true;
+  if (!jobs_.empty()) {
+    self.job = std::move(jobs_.front());
     jobs_.pop_front();
+    return true;
+  }
+  if (stopping_) return false;
+  idle_.push_back(&self);
+  self.wake.wait(lock, [&] { return stopping_ || self.job; });
+  return static_cast<bool>(self.job);
+}
+
+void Workers::work(Worker& self) {
+  std::unique_lock lock(mutex_);
+  while (next(self, lock)) {
+    auto job = std::move(self.job);
+    self.job = nullptr;
     lock.unlock();
     job();
     job = nullptr;  // what it holds is released before the next wait, and outside the lock
