@@ -22,7 +22,7 @@ Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const M
       backlog_(backlog),
       info_(std::move(info)),
       wake_(loop) {
-  stream_->limit_backlog(socket_backlog);
+  stream_->limit_backlog(socket_backlog_);
   if (peer.load) load.tell(*peer.load, now);
 }
 
@@ -129,10 +129,20 @@ Task<bool> Connection::write_control() {
   co_return written.has_value();
 }
 
+/// A system call, so only for what makes a difference.
+void Connection::fit_socket_backlog() {
+  const auto rate = static_cast<double>(backlog_.load().rate);
+  const auto wanted = std::max(least_backlog, static_cast<uint64_t>(rate * socket_backlog_seconds));
+  if (wanted <= 2 * socket_backlog_ && socket_backlog_ <= 2 * wanted) return;
+  socket_backlog_ = wanted;
+  stream_->limit_backlog(wanted);
+}
+
 Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
   const uint64_t length = info_->piece_size(index);
   const auto soon = static_cast<uint64_t>(static_cast<double>(backlog_.load().rate) * portion_seconds);
   const uint64_t most = extended() ? std::max(least_portion, soon) : length;
+  fit_socket_backlog();
   for (uint64_t at = 0; at < length; at += most) {
     if (at > 0 && !control_.empty()) {
       if (!co_await write_control()) co_return false;

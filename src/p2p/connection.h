@@ -33,8 +33,10 @@ class Connection {
   /// `portion_seconds`, at least `least_portion` bytes.
   static constexpr uint64_t least_portion = 256 * KiB;
   static constexpr double portion_seconds = 0.02;
-  /// Bytes that may wait in the socket: behind them, too, a control frame would wait.
-  static constexpr uint64_t socket_backlog = 128 * KiB;
+  /// What may wait in the socket is what leaves in so long, at least `least_backlog` bytes: behind it, too, a
+  /// control frame would wait. With little, a fast link stands still until its sender is woken.
+  static constexpr double socket_backlog_seconds = 0.005;
+  static constexpr uint64_t least_backlog = 128 * KiB;
 
   /// `backlog` is the engine's and outlives the connection; `info` is the torrent's.
   Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info, io::StreamPtr stream,
@@ -133,6 +135,7 @@ class Connection {
   /// A turn for the piece in front; nullopt when there is something else to do first.
   Task<std::optional<UploadTurns::Turn>> wait_for_turn(UploadTurns& turns, io::Clock& clock);
   Task<bool> write_control();
+  void fit_socket_backlog();
   Task<bool> write_piece(PieceIndex index, const Payload& payload);
   Task<bool> write_portion(PiecePayload header, const Payload& payload);
 
@@ -147,6 +150,7 @@ class Connection {
   };
   std::deque<Asked> pieces_;
   uint64_t in_backlog_ = 0;  ///< bytes of ours
+  uint64_t socket_backlog_ = least_backlog;
   io::Condition wake_;
 };
 using ConnectionPtr = std::shared_ptr<Connection>;
