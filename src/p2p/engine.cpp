@@ -115,6 +115,11 @@ Task<> Engine::stop() {
     torrent->fail_with(Error{Errc::cancelled, "shutting down"});
   }
   co_await impl->context->tasks.stop();
+  for (const auto& [digest, torrent] : std::unordered_map(impl->torrents)) {
+    if (auto marked = co_await torrent->mark_pieces(); !marked)
+      impl->context->log.warn("blob {}: its last pieces will be fetched again: {}", digest.str(),
+                              marked.error().message);
+  }
   for (const auto& [digest, opening] : std::unordered_map(impl->openings)) {
     if (!opening->result) opening->result = fail(Errc::cancelled, "shutting down");
     opening->done.notify_all();

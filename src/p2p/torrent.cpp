@@ -188,7 +188,7 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
     hasher.restart();
     while (!self->failure_ && hasher.position() < self->info_->length()) {
       const auto end = self->prefix_bytes();
-      if (hasher.busy() || hasher.position() >= end) {
+      if (hasher.busy() || end < std::min(self->info_->length(), hasher.position() + hash_step)) {
         co_await self->progress_.wait();
         continue;
       }
@@ -204,9 +204,33 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
   }
 }
 
+/// Pieces are noted on disk some at a time: one by one, that costs more than their checksums.
+Task<> Torrent::mark_soon(std::shared_ptr<Torrent> self) {
+  co_await self->context_->clock.sleep(mark_interval);
+  auto marked = co_await self->mark_pieces();
+  if (!marked) self->fail_with(marked.error());
+}
+
+Task<Result<void>> Torrent::mark_pieces() {
+  while (marking_) co_await progress_.wait();
+  const auto partial = partial_;
+  const auto pieces = std::exchange(unmarked_, {});
+  if (!partial || pieces.empty()) co_return Result<void>{};
+  marking_ = true;
+  auto marked = co_await partial->mark(pieces);
+  marking_ = false;
+  progress_.notify_all();
+  co_return marked;
+}
+
 /// All pieces matched their sums once, the whole does not: either the disk changed under us (a power loss can
 /// leave a bitmap that claims more than the file holds), or the metainfo describes other bytes.
 Task<> Torrent::recheck() {
+  // Or else what is found bad now would be called good later.
+  if (auto marked = co_await mark_pieces(); !marked) {
+    fail_with(marked.error());
+    co_return;
+  }
   const auto have = have_;
   auto bad =
       co_await context_->loop.offload([&, this] { return storage::find_bad_pieces(*file_, *info_, have); });
@@ -267,9 +291,14 @@ Task<> Torrent::finish() {
   if (context_->tracker != nullptr) {
     context_->tasks.spawn(announce_complete(shared_from_this()), "announce complete");
   }
-  auto partial = std::move(partial_);
   committing_ = true;
-  auto blob = co_await partial->commit();
+  auto marked = co_await mark_pieces();
+  auto partial = std::move(partial_);
+  Result<storage::BlobPtr> blob = storage::BlobPtr();
+  if (marked)
+    blob = co_await partial->commit();
+  else
+    blob = propagate(marked);
   committing_ = false;
   progress_.notify_all();
   if (!blob) {

@@ -44,6 +44,10 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// Bytes at the end that readers do not get before the SHA-256 matched.
   static constexpr uint64_t holdback = 64 * KiB;
   static constexpr Duration watch_interval = 50ms;
+  /// What a crash of the process costs is what came in this time.
+  static constexpr Duration mark_interval = 50ms;
+  /// Of the prefix, before it is hashed on, but for the end.
+  static constexpr uint64_t hash_step = 1 * MiB;
   /// Of those, between two looks at silent peers.
   static constexpr unsigned watches_per_check = 5;
   /// A request that is older may be made once more elsewhere, when there is nothing else left to ask for.
@@ -146,6 +150,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<> accept(io::StreamPtr stream, Handshake peer);
   /// Deletes the partial file; after fail_with().
   Task<> discard();
+  /// Notes on disk which pieces have come, so that another run goes on from there.
+  Task<Result<void>> mark_pieces();
 
  private:
   friend class TorrentReader;
@@ -264,6 +270,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
 
   // torrent.cpp: the blob
   Task<> hash_loop(std::shared_ptr<Torrent> self);
+  Task<> mark_soon(std::shared_ptr<Torrent> self);
   Task<> recheck();
   Task<> finish();
   void log_finished() const;
@@ -279,10 +286,12 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   io::FilePtr file_;
   PrefixHasher hasher_;
   Bitfield have_;
-  Bitfield receiving_;       ///< pieces whose bytes are arriving right now
-  uint32_t prefix_ = 0;      ///< pieces 0 … prefix_-1 are all there
-  bool complete_ = false;    ///< all there and the SHA-256 matched
-  bool committing_ = false;  ///< complete, and on its way into the cache
+  std::vector<PieceIndex> unmarked_;  ///< of have_: not noted on disk yet
+  bool marking_ = false;              ///< some are being noted
+  Bitfield receiving_;                ///< pieces whose bytes are arriving right now
+  uint32_t prefix_ = 0;               ///< pieces 0 … prefix_-1 are all there
+  bool complete_ = false;             ///< all there and the SHA-256 matched
+  bool committing_ = false;           ///< complete, and on its way into the cache
   std::optional<Error> failure_;
   uint64_t generation_ = 0;  ///< grows when bytes that readers may have got turn out wrong
 

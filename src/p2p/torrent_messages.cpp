@@ -325,10 +325,10 @@ Task<Result<void>> Torrent::store_piece(ConnectionPtr connection, PiecePayload f
   auto sum = co_await receive_piece(connection, first);
   connection->receiving = false;
   if (sum && *sum == info_->piece_sum(index)) {
-    const auto partial = partial_;
-    auto marked = partial ? co_await partial->mark(index) : fail(Errc::cancelled, "download has ended");
     receiving_.clear(index);
-    if (!marked) co_return propagate(marked);
+    if (!partial_) co_return fail(Errc::cancelled, "download has ended");
+    if (unmarked_.empty()) context_->tasks.spawn(mark_soon(shared_from_this()), "mark pieces");
+    unmarked_.push_back(index);
     piece_arrived(*connection, index);
     co_return Result<void>{};
   }

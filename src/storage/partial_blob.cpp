@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "krakend/core/hex.h"
 #include "krakend/storage/piece_check.h"
 #include "storage/blob_store_impl.h"
@@ -13,10 +15,15 @@ struct PartialBlob::State {
   io::FilePtr status;
   Bitfield have;
 
-  /// Pool: writes the status byte of each piece.
-  Result<void> write_status(const std::vector<PieceIndex>& pieces, char value) {
-    for (const auto index : pieces) {
-      if (auto done = status->write_at(index, as_bytes(std::string_view(&value, 1))); !done) return done;
+  /// Pool: writes the status byte of each piece, those of neighbours together.
+  Result<void> write_status(std::vector<PieceIndex> pieces, char value) {
+    std::sort(pieces.begin(), pieces.end());
+    for (auto first = pieces.begin(); first != pieces.end();) {
+      auto last = first + 1;
+      while (last != pieces.end() && *last - *(last - 1) <= 1) ++last;
+      const std::string run(*(last - 1) - *first + 1, value);
+      if (auto done = status->write_at(*first, as_bytes(run)); !done) return done;
+      first = last;
     }
     return {};
   }
@@ -108,11 +115,13 @@ io::FilePtr PartialBlob::file() const {
   return state_->data;
 }
 
-Task<Result<void>> PartialBlob::mark(PieceIndex index) {
+Task<Result<void>> PartialBlob::mark(const std::vector<PieceIndex>& pieces) {
   const auto state = state_;
-  auto done =
-      co_await state->store->loop.offload([&] { return state->write_status({index}, piece_complete); });
-  if (done) state->have.set(index);
+  const auto list = pieces;
+  auto done = co_await state->store->loop.offload([&] { return state->write_status(list, piece_complete); });
+  if (done) {
+    for (const auto index : list) state->have.set(index);
+  }
   co_return done;
 }
 

@@ -65,8 +65,10 @@ void plant(Cluster& cluster, Node& node, const SimBlob& blob, uint64_t piece_len
     const auto partial = test::take(co_await store.open_partial(metainfo_of(blob, piece_length)));
     auto& file = dynamic_cast<test::SliceFile&>(*partial->file());
     test::take(file.write_slice(0, {blob.content, nullptr, 0, blob.content->size()}));
-    for (PieceIndex index = 0; index < partial->metainfo().piece_count(); ++index)
-      test::take(co_await partial->mark(index));
+    for (PieceIndex index = 0; index < partial->metainfo().piece_count(); ++index) {
+      const std::vector<PieceIndex> arrived{index};
+      test::take(co_await partial->mark(arrived));
+    }
     test::take(co_await partial->commit());
     done = true;
   };

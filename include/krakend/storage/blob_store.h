@@ -160,8 +160,8 @@ class PartialBlob {
   const MetaInfo& metainfo() const;
   const Bitfield& have() const;
   io::FilePtr file() const;
-  /// The bytes of the piece are in the file and match their sum: remembers it on disk, then in have().
-  Task<Result<void>> mark(PieceIndex index);
+  /// The bytes of the pieces are in the file and match their sums: remembers it on disk, then in have().
+  Task<Result<void>> mark(const std::vector<PieceIndex>& pieces);
   /// Forgets pieces (their bytes were found wrong).
   Task<Result<void>> unmark(const std::vector<PieceIndex>& pieces);
   /// All pieces are there and the whole was verified: durable, then visible as a complete blob with metainfo

@@ -155,6 +155,13 @@ class EngineStage {
     co_return Result<void>{};
   }
 
+  /// Whether `condition` comes to hold.
+  static Task<bool> holds(io::Clock& clock, const std::function<bool()>& condition) {
+    const auto patience = clock.now() + 10s;
+    while (!condition() && clock.now() < patience) co_await clock.sleep(1ms);
+    co_return condition();
+  }
+
   TempDir dir;
   io::Loop loop;
   std::unique_ptr<io::Clock> clock = io::make_system_clock(loop);

@@ -454,6 +454,28 @@ TEST_CASE("engine: a removal in mid download ends its readers and leaves nothing
   CHECK(run(stage.loop, stage.store.partial_metainfo(stage.digest)).error().code == Errc::not_found);
 }
 
+TEST_CASE("engine: a piece that has come is noted when the engine stops, and soon when it does not") {
+  const bool stopped = GENERATE(true, false);
+  CAPTURE(stopped);
+  Leecher stage;
+  auto listener = stage.listen(first_id);
+  const auto content = stage.open();
+  auto peer = stage.accept_as(first_id, *listener);
+  const auto request = std::get<p2p::PieceRequest>(decode(peer->read_frame()));
+  peer->send(stage.payload(request.index));
+  const std::function<bool()> came = [&] { return stage.engine->torrents().at(0).pieces_have > 0; };
+  REQUIRE(run(stage.loop, EngineStage::holds(*stage.clock, came)));
+  const auto partial = run(stage.loop, stage.store.open_partial(stage.tracker.known.at(stage.digest)));
+  REQUIRE(partial);
+  const std::function<bool()> noted = [&] { return (*partial)->have().count() > 0; };
+  if (stopped)
+    run(stage.loop, stage.engine->stop());
+  else
+    REQUIRE(run(stage.loop, EngineStage::holds(*stage.clock, noted)));
+  CHECK((*partial)->have().count() == 1);
+  CHECK((*partial)->have().test(request.index));
+}
+
 TEST_CASE("engine: what nobody has is not_found") {
   Leecher stage;
   CHECK(run(stage.loop, stage.engine->open(ns, Digest::of("x"))).error().code == Errc::not_found);

@@ -180,7 +180,7 @@ void partial_contract() {
       auto partial = *run(f.loop, f.store->open_partial(info));
       CHECK(run(f.loop, f.store->open_partial(info)).value() == partial);
       REQUIRE(partial->file()->write_at(5, as_bytes(" krak")));
-      REQUIRE(run(f.loop, partial->mark(1)));
+      REQUIRE(run(f.loop, partial->mark({1})));
     }
     f.store = f.make();
     CHECK(run(f.loop, f.store->partial_metainfo(digest))->info_hash() == info.info_hash());
@@ -188,8 +188,8 @@ void partial_contract() {
     CHECK(partial->have().count() == 1);
     CHECK(partial->have().test(1));
     REQUIRE(partial->file()->write_at(0, as_bytes(data)));
-    REQUIRE(run(f.loop, partial->mark(0)));
-    REQUIRE(run(f.loop, partial->mark(2)));
+    REQUIRE(run(f.loop, partial->mark({0})));
+    REQUIRE(run(f.loop, partial->mark({2})));
     auto blob = run(f.loop, partial->commit());
     REQUIRE(blob);
     CHECK(f.read(*blob) == data);
@@ -198,7 +198,7 @@ void partial_contract() {
   SECTION("a partial blob that was cut otherwise begins anew") {
     {
       auto partial = *run(f.loop, f.store->open_partial(info));
-      REQUIRE(run(f.loop, partial->mark(1)));
+      REQUIRE(run(f.loop, partial->mark({1})));
     }
     const auto other = *MetaInfo::make(digest, 12, 6, {1, 2});
     auto partial = *run(f.loop, f.store->open_partial(other));
@@ -208,8 +208,8 @@ void partial_contract() {
     {
       auto partial = *run(f.loop, f.store->open_partial(info));
       REQUIRE(partial->file()->write_at(0, as_bytes(data)));
-      REQUIRE(run(f.loop, partial->mark(0)));
-      REQUIRE(run(f.loop, partial->mark(1)));
+      REQUIRE(run(f.loop, partial->mark({0})));
+      REQUIRE(run(f.loop, partial->mark({1})));
       REQUIRE(run(f.loop, partial->unmark({0})));
       CHECK(partial->have().count() == 1);
     }
@@ -238,7 +238,7 @@ void boot_contract() {
   {
     auto partial = *run(f.loop, f.store->open_partial(info));
     REQUIRE(partial->file()->write_at(0, as_bytes(data)));
-    for (PieceIndex index = 0; index < 3; ++index) REQUIRE(run(f.loop, partial->mark(index)));
+    for (PieceIndex index = 0; index < 3; ++index) REQUIRE(run(f.loop, partial->mark({index})));
     REQUIRE(partial->file()->write_at(5, as_bytes("#")));
   }
   f.store = f.make();

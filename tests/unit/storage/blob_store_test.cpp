@@ -101,7 +101,7 @@ TEST_CASE("blob store: a download that was committed survives the loss of power,
     auto partial = run(stage.loop, stage.store->open_partial(info));
     if (!partial || !(*partial)->file()->write_at(0, as_bytes(content))) return false;
     for (PieceIndex index = 0; index < info.piece_count(); ++index) {
-      if (!run(stage.loop, (*partial)->mark(index))) return false;
+      if (!run(stage.loop, (*partial)->mark({index}))) return false;
     }
     return run(stage.loop, (*partial)->commit()).has_value();
   });

@@ -155,7 +155,7 @@ class Download {
       default:
         const auto piece = text_.substr(info_.piece_offset(index), info_.piece_size(index));
         if (!partial.file()->write_at(info_.piece_offset(index), as_bytes(piece))) return;
-        (void)run(stage_.loop, partial.mark(index));
+        (void)run(stage_.loop, partial.mark({index}));
     }
   }
 
