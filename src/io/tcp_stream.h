@@ -51,6 +51,15 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
     std::optional<Error> error;
   };
 
+  enum class Feed {
+    on,    ///< there may be more
+    wait,  ///< until there is more
+    done   ///< the reader wants no more
+  };
+
+  Feed feed(Reader& reader);
+  void take_out(size_t count);
+  std::optional<Result<size_t>> receive_now(std::span<std::byte> out, int flags);
   Step receive_step(ByteSink& sink, uint64_t max);
   Step send_step(File& file, uint64_t offset, uint64_t length);
   ssize_t send_some(File& file, uint64_t offset, size_t length, std::optional<Error>& error);

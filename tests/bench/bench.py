@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import cluster  # noqa: E402
 
 REPO = "bench/blob"
+NGINX_PORT = 18080
 
 
 class Bench:
@@ -35,7 +36,7 @@ class Bench:
         self.file = rig.random_file(os.path.join(folder, "blob"), args.size * rig.MIB)
         with open(self.file, "rb") as file:
             self.digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        self.nginx = rig.Nginx(folder, folder, 18080)
+        self.nginx = rig.Nginx(folder, folder, NGINX_PORT)
         self.herd = cluster.herd(FolderPath(folder))
         self.push(self.file, self.digest)
 
@@ -100,11 +101,22 @@ class Bench:
         self.line("CPU s per GiB: nginx", rig.spread(theirs))
         self.line("peak memory of the agent, MiB", f"{max(peaks):.1f}", "≤ 64")
 
+    def bare_receivers(self, count):
+        """CPU s per GiB of blob of so many at once that only receive, write and hash."""
+        copies = [os.path.join(self.folder, f"bare{index}") for index in range(count)]
+        rig.touch_memory(self.folder, count * self.args.size * rig.MIB)
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bare_receiver.py")
+        each = [f"{sys.executable} {program} {NGINX_PORT} /blob {copy} & " for copy in copies]
+        spent = rig.shell("".join(each) + "wait")
+        for copy in copies:
+            os.remove(copy)
+        return self.per_gib(spent)
+
     def cold_pull(self):
         """One cold pull origin → agent → curl beside nginx → curl → file and openssl dgst."""
         copy = os.path.join(self.folder, "copy")
         walls, yardsticks, ratio, cpu, agents, herds, agent_peaks, herd_peaks = ([] for _ in range(8))
-        pipes, hashes = [], []
+        pipes, hashes, bare = [], [], []
         for _ in range(self.args.runs):
             rig.touch_memory(self.folder, self.args.size * rig.MIB)
             start = time.monotonic()
@@ -113,6 +125,7 @@ class Bench:
             yardsticks.append(time.monotonic() - start)
             hashes.append(self.per_gib(rig.shell(f"openssl dgst -sha256 {copy}")))
             os.remove(copy)
+            bare.append(self.bare_receivers(1))
             agent = self.new_agent()
             rig.touch_memory(self.folder, self.args.size * rig.MIB)
             with rig.Usage(agent.process.pid, self.herd.process.pid) as cold:
@@ -132,15 +145,18 @@ class Bench:
         self.line("CPU s per GiB: curl, tee and openssl dgst", rig.spread(pipes))
         self.line("CPU / that", rig.spread([ours / theirs for ours, theirs in zip(cpu, pipes)]))
         self.line("CPU s per GiB: openssl dgst of the file alone", rig.spread(hashes))
-        self.line("CPU s per GiB: agent, SHA-256 included", rig.spread(agents))
-        self.line("CPU s per GiB: herd with the origin", rig.spread(herds))
+        self.line("CPU s per GiB: agent, SHA-256 included", rig.spread(agents), "≤ 1.1")
+        self.line("CPU s per GiB: recv, pwrite and SHA-256 alone", rig.spread(bare))
+        self.line("CPU of the agent / that", rig.spread([ours / theirs for ours, theirs in zip(agents, bare)]))
+        self.line("CPU s per GiB: herd with the origin", rig.spread(herds), "≤ 0.25")
         self.line("peak memory of the agent, MiB", f"{max(agent_peaks):.1f}", "≤ 64")
         self.line("peak memory of the herd, MiB", f"{max(herd_peaks):.1f}", "≤ 96")
 
     def four_agents(self):
         """The blob to four cold agents at once."""
-        walls, cpu, herds, shares, agent_peaks, herd_peaks = ([] for _ in range(6))
+        walls, cpu, herds, shares, agent_peaks, herd_peaks, bare = ([] for _ in range(7))
         for _ in range(self.args.runs):
+            bare.append(self.bare_receivers(4))
             agents = [self.new_agent() for _ in range(4)]
             rig.touch_memory(self.folder, 4 * self.args.size * rig.MIB)
             with rig.Usage(self.herd.process.pid, *(agent.process.pid for agent in agents)) as pull:
@@ -155,7 +171,9 @@ class Bench:
             agent_peaks += pull.peaks[1:]
             self.retire(agents)
         self.line("seconds until the last", rig.spread(walls))
-        self.line("CPU s per GiB of blob: all five processes", rig.spread(cpu), "≤ 6")
+        self.line("CPU s per GiB of blob: all five processes", rig.spread(cpu), "≤ 5")
+        self.line("CPU s: recv, pwrite and SHA-256 alone, four times", rig.spread(bare))
+        self.line("CPU / that", rig.spread([ours / theirs for ours, theirs in zip(cpu, bare)]))
         self.line("CPU s per GiB of blob: herd with the origin", rig.spread(herds))
         self.line("pieces from the origin, %", rig.spread(shares, "{:.0f}"))
         self.line("peak memory of an agent, MiB", f"{max(agent_peaks):.1f}", "≤ 64")

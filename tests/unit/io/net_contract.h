@@ -42,7 +42,7 @@ void immediate_contract() {
 }
 
 /// Wants words of `size` bytes, `words` of them.
-class WordReader final : public io::Reader {
+class WordReader : public io::Reader {
  public:
   WordReader(size_t size, size_t words) : size_(size), left_(words) {}
   std::span<std::byte> space() override {
@@ -91,6 +91,43 @@ void reader_contract() {
       co_await both(world.loop, pair.accepted->read_into(second), late());
       CHECK(second.text == "two.three.four.");
       CHECK_FALSE(second.failure);
+    };
+    world.run(body());
+  }
+  SECTION("words of any length one behind the other, and what it has not wanted is not counted") {
+    const size_t size = GENERATE(1, 7, 511, 512, 513, 3000);
+    CAPTURE(size);
+    constexpr size_t words = 40;
+    std::string text;
+    for (size_t index = 0; text.size() < (words + 1) * size; ++index) text += std::to_string(index);
+    const auto body = [&]() -> Task<> {
+      WordReader most(size, words);
+      take(co_await pair.opened->write(as_bytes(text)));
+      co_await pair.accepted->read_into(most);
+      CHECK(most.text == text.substr(0, words * size));
+      CHECK(pair.accepted->bytes_received() == words * size);
+      WordReader last(text.size() - words * size, 1);
+      co_await pair.accepted->read_into(last);
+      CHECK(last.text == text.substr(words * size));
+      CHECK(pair.accepted->bytes_received() == text.size());
+    };
+    world.run(body());
+  }
+  SECTION("it may end the stream it is fed from") {
+    struct Ending final : WordReader {
+      explicit Ending(io::Stream& from) : WordReader(4, 2), stream(from) {}
+      bool took(Result<size_t> got) override {
+        const bool more = WordReader::took(std::move(got));
+        stream.shutdown();
+        return more;
+      }
+      io::Stream& stream;
+    };
+    const auto body = [&]() -> Task<> {
+      take(co_await pair.opened->write(as_bytes("one.two.three")));
+      Ending ending(*pair.accepted);
+      co_await pair.accepted->read_into(ending);
+      CHECK((ending.failure == Errc::cancelled || ending.text == "one.two."));
     };
     world.run(body());
   }
