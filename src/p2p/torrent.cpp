@@ -208,7 +208,10 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
 Task<> Torrent::mark_soon(std::shared_ptr<Torrent> self) {
   co_await self->context_->clock.sleep(mark_interval);
   auto marked = co_await self->mark_pieces();
-  if (!marked) self->fail_with(marked.error());
+  if (marked) co_return;
+  self->context_->log.error("digest={} download failed: {}", self->info_->digest().str(),
+                            marked.error().message);
+  self->fail_with(marked.error());
 }
 
 Task<Result<void>> Torrent::mark_pieces() {
@@ -217,10 +220,13 @@ Task<Result<void>> Torrent::mark_pieces() {
   const auto pieces = std::exchange(unmarked_, {});
   if (!partial || pieces.empty()) co_return Result<void>{};
   marking_ = true;
-  auto marked = co_await partial->mark(pieces);
-  marking_ = false;
-  progress_.notify_all();
-  co_return marked;
+  // Also when this task is stopped meanwhile: others wait for it.
+  const auto done = [this](bool* marking) {
+    *marking = false;
+    progress_.notify_all();
+  };
+  const std::unique_ptr<bool, decltype(done)> until_done(&marking_, done);
+  co_return co_await partial->mark(pieces);
 }
 
 /// All pieces matched their sums once, the whole does not: either the disk changed under us (a power loss can
