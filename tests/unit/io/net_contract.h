@@ -94,6 +94,32 @@ void reader_contract() {
     };
     world.run(body());
   }
+  SECTION("it learns of the end, and of a shutdown") {
+    const auto body = [&]() -> Task<> {
+      WordReader last(4, 1);
+      take(co_await pair.opened->write(as_bytes("abc")));
+      pair.opened.reset();
+      co_await pair.accepted->read_into(last);
+      CHECK(last.ended);
+      WordReader none(4, 1);
+      const auto stop = [&]() -> Task<> {
+        co_await world.clock().sleep(1ms);
+        pair.accepted->shutdown();
+      };
+      pair = co_await open_pair(world);
+      co_await both(world.loop, pair.accepted->read_into(none), stop());
+      CHECK(none.failure == Errc::cancelled);
+    };
+    world.run(body());
+  }
+}
+
+/// Words that come together.
+template <class World>
+void bunch_contract() {
+  World world;
+  Pair pair = connect_pair(world);
+
   SECTION("words of any length one behind the other") {
     const size_t size = GENERATE(1, 7, 511, 512, 513, 3000);
     CAPTURE(size);
@@ -127,24 +153,6 @@ void reader_contract() {
       Ending ending(*pair.accepted);
       co_await pair.accepted->read_into(ending);
       CHECK((ending.failure == Errc::cancelled || ending.text == "one.two."));
-    };
-    world.run(body());
-  }
-  SECTION("it learns of the end, and of a shutdown") {
-    const auto body = [&]() -> Task<> {
-      WordReader last(4, 1);
-      take(co_await pair.opened->write(as_bytes("abc")));
-      pair.opened.reset();
-      co_await pair.accepted->read_into(last);
-      CHECK(last.ended);
-      WordReader none(4, 1);
-      const auto stop = [&]() -> Task<> {
-        co_await world.clock().sleep(1ms);
-        pair.accepted->shutdown();
-      };
-      pair = co_await open_pair(world);
-      co_await both(world.loop, pair.accepted->read_into(none), stop());
-      CHECK(none.failure == Errc::cancelled);
     };
     world.run(body());
   }

@@ -29,6 +29,9 @@ TEST_CASE("tcp: streams") {
 TEST_CASE("tcp: readers") {
   reader_contract<TcpWorld>();
 }
+TEST_CASE("tcp: readers of bunches") {
+  bunch_contract<TcpWorld>();
+}
 TEST_CASE("tcp: what goes at once") {
   immediate_contract<TcpWorld>();
 }

@@ -21,6 +21,9 @@ TEST_CASE("tls: streams") {
 TEST_CASE("tls: readers") {
   reader_contract<TlsWorld>();
 }
+TEST_CASE("tls: readers of bunches") {
+  bunch_contract<TlsWorld>();
+}
 TEST_CASE("tls: what goes at once") {
   immediate_contract<TlsWorld>();
 }

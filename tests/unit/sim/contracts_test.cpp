@@ -37,6 +37,9 @@ TEST_CASE("sim net: streams") {
 TEST_CASE("sim net: readers") {
   reader_contract<SimWorld>();
 }
+TEST_CASE("sim net: readers of bunches") {
+  bunch_contract<SimWorld>();
+}
 TEST_CASE("sim net: what goes at once") {
   immediate_contract<SimWorld>();
 }
