@@ -21,6 +21,8 @@ class Backlog {
   void sent(uint64_t bytes, TimePoint now);
 
   Load load() const { return {queued_, static_cast<uint64_t>(capacity_)}; }
+  /// Bytes; 0 while our rate is not known.
+  uint64_t leaves_in(double seconds) const { return static_cast<uint64_t>(capacity_ * seconds); }
   /// Whether what is being sent leaves much of the link free: its receivers are slower than we are.
   bool has_spare(TimePoint now) const;
   /// Returns when the load changes next.

@@ -131,8 +131,7 @@ Task<bool> Connection::write_control() {
 
 /// A system call, so only for what makes a difference.
 void Connection::fit_socket_backlog() {
-  const auto rate = static_cast<double>(backlog_.load().rate);
-  const auto wanted = std::max(least_backlog, static_cast<uint64_t>(rate * socket_backlog_seconds));
+  const auto wanted = std::max(least_backlog, backlog_.leaves_in(socket_backlog_seconds));
   if (wanted <= 2 * socket_backlog_ && socket_backlog_ <= 2 * wanted) return;
   socket_backlog_ = wanted;
   stream_->limit_backlog(wanted);
@@ -140,8 +139,7 @@ void Connection::fit_socket_backlog() {
 
 Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
   const uint64_t length = info_->piece_size(index);
-  const auto soon = static_cast<uint64_t>(static_cast<double>(backlog_.load().rate) * portion_seconds);
-  const uint64_t most = extended() ? std::max(least_portion, soon) : length;
+  const uint64_t most = extended() ? std::max(least_portion, backlog_.leaves_in(portion_seconds)) : length;
   fit_socket_backlog();
   for (uint64_t at = 0; at < length; at += most) {
     if (at > 0 && !control_.empty()) {

@@ -208,10 +208,13 @@ Task<> Torrent::hash_loop(std::shared_ptr<Torrent> self) {
 Task<> Torrent::mark_soon(std::shared_ptr<Torrent> self) {
   co_await self->context_->clock.sleep(mark_interval);
   auto marked = co_await self->mark_pieces();
-  if (marked) co_return;
-  self->context_->log.error("digest={} download failed: {}", self->info_->digest().str(),
-                            marked.error().message);
-  self->fail_with(marked.error());
+  if (!marked) self->fail_on_disk(marked.error());
+}
+
+/// The disk refused what was to be written; nobody but the log would say so.
+void Torrent::fail_on_disk(const Error& error) {
+  context_->log.error("digest={} download failed: {}", info_->digest().str(), error.message);
+  fail_with(error);
 }
 
 Task<Result<void>> Torrent::mark_pieces() {

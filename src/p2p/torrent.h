@@ -271,6 +271,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   // torrent.cpp: the blob
   Task<> hash_loop(std::shared_ptr<Torrent> self);
   Task<> mark_soon(std::shared_ptr<Torrent> self);
+  void fail_on_disk(const Error& error);
   Task<> recheck();
   Task<> finish();
   void log_finished() const;

@@ -63,8 +63,7 @@ Task<> Torrent::read_loop(std::shared_ptr<Torrent> self, ConnectionPtr connectio
 void Torrent::on_read_failure(Connection& connection, const Error& error) {
   const auto& log = context_->log;
   if (error.code == Errc::no_space || error.code == Errc::io) {
-    log.error("digest={} download failed: {}", info_->digest().str(), error.message);
-    fail_with(error);
+    fail_on_disk(error);
   } else if (error.code == Errc::protocol || error.code == Errc::corrupt) {
     const auto now = context_->clock.now();
     const auto pause = backoff_.fault(connection.id(), now);
@@ -388,8 +387,7 @@ void Torrent::announce(Connection& peer, const Announcement& piece) {
 void Torrent::report_load() {
   const Load load = context_->backlog.load();
   const std::string report = encode_frame(LoadReport{load});
-  const auto soon = static_cast<uint64_t>(static_cast<double>(load.rate) * told_again_seconds);
-  const uint64_t least = std::max(info_->piece_length(), soon);
+  const uint64_t least = std::max(info_->piece_length(), context_->backlog.leaves_in(told_again_seconds));
   for (const auto& [id, peer] : peers_) {
     if (!peer->extended() || peer->have().all()) continue;
     const auto [less, more] = std::minmax(peer->told_queued, load.queued);
