@@ -8,7 +8,8 @@
 namespace krakend::p2p {
 
 Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info,
-                       io::StreamPtr stream, Handshake peer, bool origin, bool opener, TimePoint now)
+                       io::StreamPtr stream, Handshake peer, const std::optional<Load>& told, bool origin,
+                       bool opener, TimePoint now)
     : origin_(origin),
       opener_(opener),
       extended_(peer.extension >= 1),
@@ -23,17 +24,40 @@ Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const M
       info_(std::move(info)),
       wake_(loop) {
   stream_->limit_backlog(socket_backlog_);
+  if (told) this->told(*told);
   if (peer.load) load.tell(*peer.load, now);
 }
 
 Connection::~Connection() {
-  backlog_.dropped(in_backlog_);
+  if (!halted_) backlog_.dropped(to_send_);
 }
 
 void Connection::forget(PieceIndex index) {
   const uint64_t size = info_->piece_size(index);
-  in_backlog_ -= size;
-  backlog_.dropped(size);
+  to_send_ -= size;
+  if (!halted_) backlog_.dropped(size);
+}
+
+bool Connection::knows_load(uint64_t least) const {
+  const uint64_t queued = backlog_.load().queued;
+  const auto [less, more] = std::minmax(told_queued_, queued);
+  return more - less < least;
+}
+
+void Connection::look_for_halt(TimePoint now) {
+  const uint64_t taken = stream_->bytes_sent() - seen_sent_;
+  seen_sent_ += taken;
+  const uint64_t usual = std::max<uint64_t>(1, backlog_.leaves_in(taken_seconds_at_least));
+  const bool waited_for = sending_since && now - *sending_since >= UploadTurns::long_transfer;
+  set_halted(waited_for && taken < std::min(taken_at_least, usual));
+}
+
+void Connection::set_halted(bool halted) {
+  if (std::exchange(halted_, halted) == halted) return;
+  if (halted)
+    backlog_.dropped(to_send_);
+  else
+    backlog_.asked_for(to_send_);
 }
 
 void Connection::send(const Message& message) {
@@ -53,8 +77,8 @@ void Connection::send_frame(const std::string& frame) {
 bool Connection::send_piece(PieceIndex index, TimePoint now, size_t most) {
   if (pieces_.size() >= most) return false;
   pieces_.push_back({index, now});
-  in_backlog_ += info_->piece_size(index);
-  backlog_.asked_for(info_->piece_size(index));
+  to_send_ += info_->piece_size(index);
+  if (!halted_) backlog_.asked_for(info_->piece_size(index));
   wake_.notify_all();
   return true;
 }
@@ -149,9 +173,10 @@ Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
     header.index = index;
     header.offset = static_cast<uint32_t>(at);
     header.length = static_cast<uint32_t>(std::min(most, length - at));
-    if (extended()) header.load = backlog_.load();
+    if (extended()) header.load = tell_load();
     if (!co_await write_portion(header, payload)) co_return false;
-    in_backlog_ -= header.length;
+    set_halted(false);
+    to_send_ -= header.length;
     backlog_.sent(header.length, payload.clock->now());
   }
   co_return true;

@@ -37,10 +37,15 @@ class Connection {
   /// control frame would wait. With little, a fast link stands still until its sender is woken.
   static constexpr double socket_backlog_seconds = 0.005;
   static constexpr uint64_t least_backlog = 128 * KiB;
+  /// Who takes less than this of a payload in the time between two looks has come to a halt, where our link
+  /// is known to bring so many times as much.
+  static constexpr uint64_t taken_at_least = 64 * KiB;
+  static constexpr double taken_seconds_at_least = 1.0 / 64;
 
-  /// `backlog` is the engine's and outlives the connection; `info` is the torrent's.
+  /// `backlog` is the engine's and outlives the connection; `info` is the torrent's. `told` is what our own
+  /// handshake said of our load.
   Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const MetaInfo> info, io::StreamPtr stream,
-             Handshake peer, bool origin, bool opener, TimePoint now);
+             Handshake peer, const std::optional<Load>& told, bool origin, bool opener, TimePoint now);
   ~Connection();
 
   const PeerId& id() const { return id_; }
@@ -59,6 +64,17 @@ class Connection {
   /// Queues a piece; false when `most` are queued already.
   bool send_piece(PieceIndex index, TimePoint now, size_t most);
   size_t queued_pieces() const { return pieces_.size(); }
+  /// Our load, for a message to the peer: what it was told last is kept.
+  Load tell_load() {
+    told(backlog_.load());
+    return backlog_.load();
+  }
+  void told(const Load& ours) { told_queued_ = ours.queued; }
+  /// Whether what the peer was told of our queue is less than `least` bytes from what it is.
+  bool knows_load(uint64_t least) const;
+  /// To be called about once a second: what a peer wants that takes nothing stands in nobody's way, and is no
+  /// part of our load until it takes something.
+  void look_for_halt(TimePoint now);
   /// Whether the piece is queued, and not being sent yet.
   bool asks_for(PieceIndex index) const;
   /// Takes a queued piece back; false when it is not queued, or being sent already.
@@ -97,11 +113,12 @@ class Connection {
   bool opener_;
   bool extended_;
   bool writing_ = true;  ///< the stream belongs to the writer task, which has not begun, or is at it
+  bool halted_ = false;  ///< the peer takes nothing: what it wants is not in the backlog
+  uint64_t told_queued_ = 0;
 
  public:
   PeerCounts* counted = nullptr;  ///< the torrent's, of this peer, where it has been looked for
   TimePoint not_before{};         ///< the peer has declined a request: it is not asked earlier
-  uint64_t told_queued = 0;       ///< what the peer was last told of our backlog, bytes
   ToldLoad load;                  ///< of the peer
 
  private:
@@ -140,6 +157,7 @@ class Connection {
   Task<bool> write_portion(PiecePayload header, const Payload& payload);
 
   void forget(PieceIndex index);
+  void set_halted(bool halted);
 
   Backlog& backlog_;
   std::shared_ptr<const MetaInfo> info_;
@@ -149,7 +167,8 @@ class Connection {
     bool waited = false;  ///< for its turn, and that is counted
   };
   std::deque<Asked> pieces_;
-  uint64_t in_backlog_ = 0;  ///< bytes of ours
+  uint64_t to_send_ = 0;    ///< bytes of payload; in the backlog, unless halted
+  uint64_t seen_sent_ = 0;  ///< bytes of the stream, at the last look for a halt
   uint64_t socket_backlog_ = least_backlog;
   io::Condition wake_;
 };

@@ -339,6 +339,7 @@ void Torrent::measure(TimePoint now) {
   for (const auto& [id, connection] : peers_) {
     connection->incoming.look(connection->stream().bytes_received(), now);
     connection->outgoing.look(connection->stream().bytes_sent(), now);
+    connection->look_for_halt(now);
   }
   intake_.look(from_origins_ + from_peers_, now);
 }

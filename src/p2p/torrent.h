@@ -75,6 +75,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// time, so often: thousands that wait for one origin must not keep it busy with saying no.
   static constexpr Duration decline_pause = 20ms;
   static constexpr unsigned max_doublings = 4;
+  /// Without a piece, and with nobody asked, for so long: what the others say of their load is not believed
+  /// any more, and one of them is asked.
+  static constexpr Duration starved_after = 1s;
   /// A newcomer has few requests open: one, two more for each piece it has, and one more for each so long a
   /// time without a piece. A few pieces that arrive soon can be passed on while many that arrive together
   /// cannot.
@@ -142,6 +145,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void doubt_slow_peers(TimePoint now);
   /// Tells peers that lack something what we have to send, where that has changed much.
   void report_load();
+  void report_load_to(Connection& peer);
 
   /// A reader over the blob; what has been verified is readable at once.
   io::ContentPtr open_reader();
@@ -172,7 +176,9 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   bool has_room() const { return peers_.size() + dialing_.size() < context_->options.max_open_conn; }
   bool is_full() const;
   bool may_replace(const Connection& old) const;
-  void add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener);
+  /// `told`: what our handshake said of our load.
+  void add_connection(io::StreamPtr stream, Handshake peer, const std::optional<Load>& told, bool origin,
+                      bool opener);
   void drop_connection(const ConnectionPtr& connection);
   void note_blacklisted(const PeerId& peer, Duration pause) const;
   /// When all places are taken: the connection that has been of no use longest gives way.
@@ -214,7 +220,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<Result<void>> drain(ConnectionPtr connection, PiecePayload payload);
   /// Of one piece, encoded once for however many peers are told.
   struct Announcement {
-    uint64_t queued;  ///< bytes: the load that it tells
+    Load load;  ///< what it tells
     std::string plain;
     std::string extended;  ///< for who speaks the extension
   };
@@ -240,6 +246,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   std::optional<double> expected_wait(const Connection& connection) const;
   /// Bytes that a peer of that rate may have to send and still be asked.
   uint64_t most_queued(uint64_t rate) const;
+  bool is_starved(TimePoint now) const;
   /// Whether there is room for one more request.
   bool seeks_something_rare() const;
   bool may_request() const;

@@ -139,7 +139,7 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     return {};
   } else if (declines(connection)) {
     context_->met(SwarmLimit::declined_requests);
-    connection.send(CancelPiece{request.index, context_->backlog.load()});
+    connection.send(CancelPiece{request.index, connection.tell_load()});
     return {};
   } else if (!connection.send_piece(request.index, context_->clock.now(),
                                     context_->options.sender_buffer_size)) {
@@ -376,25 +376,22 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
 
 Torrent::Announcement Torrent::announcement_of(PieceIndex index) const {
   const Load load = context_->backlog.load();
-  return {load.queued, encode_frame(AnnouncePiece{index, {}}), encode_frame(AnnouncePiece{index, load})};
+  return {load, encode_frame(AnnouncePiece{index, {}}), encode_frame(AnnouncePiece{index, load})};
 }
 
 void Torrent::announce(Connection& peer, const Announcement& piece) {
-  if (peer.extended()) peer.told_queued = piece.queued;
+  if (peer.extended()) peer.told(piece.load);
   peer.send_frame(peer.extended() ? piece.extended : piece.plain);
 }
 
 void Torrent::report_load() {
-  const Load load = context_->backlog.load();
-  const std::string report = encode_frame(LoadReport{load});
+  for (const auto& [id, peer] : peers_) report_load_to(*peer);
+}
+
+void Torrent::report_load_to(Connection& peer) {
+  if (!peer.extended() || peer.have().all()) return;
   const uint64_t least = std::max(info_->piece_length(), context_->backlog.leaves_in(told_again_seconds));
-  for (const auto& [id, peer] : peers_) {
-    if (!peer->extended() || peer->have().all()) continue;
-    const auto [less, more] = std::minmax(peer->told_queued, load.queued);
-    if (more - less < least) continue;
-    peer->told_queued = load.queued;
-    peer->send_frame(report);
-  }
+  if (!peer.knows_load(least)) peer.send(LoadReport{peer.tell_load()});
 }
 
 void Torrent::release_unless_asked(PieceIndex index) {

@@ -162,7 +162,8 @@ Duration Torrent::leave_alone(const PeerId& peer, const Error& error, Duration b
 Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo peer, Duration& busy_for) {
   // One timer for both directions: a peer that neither reads nor answers is cut off.
   auto deadline = context_->handshake_deadline(stream);
-  const auto frame = encode_frame(own_handshake(own_extension(), true, have_));
+  const auto ours = own_handshake(own_extension(), true, have_);
+  const auto frame = encode_frame(ours);
   auto written = co_await stream->write(std::as_bytes(std::span(frame)));
   if (!written) co_return propagate(written);
   auto reply = co_await read_message(*stream);
@@ -182,7 +183,7 @@ Task<Result<void>> Torrent::handshake_as_opener(io::StreamPtr stream, PeerInfo p
   if (peers_.contains(peer.peer_id)) co_return fail(Errc::conflict, "connected meanwhile");
   if (failure_ || complete_) co_return fail(Errc::cancelled, "download has ended");
   if (is_full()) co_return fail(Errc::unavailable, "others called meanwhile, and there is no room");
-  add_connection(stream, std::move(*theirs), peer.origin, true);
+  add_connection(stream, std::move(*theirs), ours.load, peer.origin, true);
   co_return Result<void>{};
 }
 
@@ -250,7 +251,8 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   auto deadline = context_->handshake_deadline(stream);
   const auto id = peer.peer_id;
   const auto had = super_seeding() ? seeder_->add_peer(id, peer.have) : have_;
-  const auto frame = encode_frame(own_handshake(std::min(own_extension(), peer.extension), false, had));
+  const auto ours = own_handshake(std::min(own_extension(), peer.extension), false, had);
+  const auto frame = encode_frame(ours);
   Result<void> written;
   {
     const Counted place(answering_);
@@ -262,7 +264,7 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
     co_return;
   }
   const auto known = known_origins_.find(id);
-  add_connection(stream, std::move(peer), known != known_origins_.end() && known->second, false);
+  add_connection(stream, std::move(peer), ours.load, known != known_origins_.end() && known->second, false);
   if (super_seeding()) co_return;
   // Pieces that arrived while the reply was on its way.
   for (PieceIndex index = 0; index < have_.size(); ++index) {
@@ -270,12 +272,13 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   }
 }
 
-void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, bool opener) {
+void Torrent::add_connection(io::StreamPtr stream, Handshake peer, const std::optional<Load>& told,
+                             bool origin, bool opener) {
   const auto self = shared_from_this();
   const auto now = context_->clock.now();
   picker_.add_peer(peer.have);
   auto connection = std::make_shared<Connection>(context_->loop, context_->backlog, info_, std::move(stream),
-                                                 std::move(peer), origin, opener, now);
+                                                 std::move(peer), told, origin, opener, now);
   peers_[connection->id()] = connection;
   context_->events.about_peer("add_active_conn", info_->info_hash(), connection->id());
   context_->torrent_log.connected(opener ? TorrentLog::Side::outgoing : TorrentLog::Side::incoming, *info_,
@@ -306,6 +309,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, bool origin, 
                               on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
+  report_load_to(*connection);  // what has changed since the handshake was written
   request_more();
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -162,7 +163,8 @@ std::optional<double> Torrent::expected_wait(const Connection& connection) const
   const unsigned open = requests_.outstanding(connection.id());
   const auto queued = connection.load.queued(now);
   const uint64_t piece = info_->piece_length();
-  const uint64_t most = most_queued(connection.load.rate());
+  const uint64_t most =
+      is_starved(now) ? std::numeric_limits<uint64_t>::max() : most_queued(connection.load.rate());
   if (!queued || connection.load.rate() == 0) {
     if (queued && *queued > most) return std::nullopt;
     const auto oldest = requests_.oldest(connection.id());
@@ -173,6 +175,10 @@ std::optional<double> Torrent::expected_wait(const Connection& connection) const
   const uint64_t before = *queued + open * piece;
   if (before > most) return std::nullopt;
   return static_cast<double>(before + piece) / static_cast<double>(connection.load.rate());
+}
+
+bool Torrent::is_starved(TimePoint now) const {
+  return requests_.empty() && now - last_piece_ > starved_after;
 }
 
 uint64_t Torrent::most_queued(uint64_t rate) const {

@@ -79,6 +79,9 @@ std::string Torrent::waits_for() const {
     useful += picker_.interested(connection->have()) && !connection->snubbed ? 1 : 0;
   if (useful == 0)
     return fmt::format("none of {} peers has any of {} missing pieces", peers_.size(), missing);
+  if (context_->budget.allows(info_->piece_length()))
+    return fmt::format("{} of {} peers have some of {} missing pieces, and say that they are busy", useful,
+                       peers_.size(), missing);
   return "other downloads of this process have requested all that the link brings";
 }
 

@@ -126,8 +126,9 @@ def test_openers_with_a_wrong_handshake_are_refused(herd):  # noqa: F811
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_takers_do_not_starve_others(herd, agents, reads):  # noqa: F811
-    """They ask for everything over and over, give nothing, and maybe do not even read what comes."""
+@pytest.mark.parametrize("insists", [False, True])
+def test_takers_do_not_starve_others(herd, agents, insists, reads):  # noqa: F811
+    """They ask for everything, maybe over and over, give nothing, and maybe do not even read what comes."""
     blob = blob_at(herd, 64 * MIB)
     agent = agents(1)
     stop = threading.Event()
@@ -137,8 +138,10 @@ def test_takers_do_not_starve_others(herd, agents, reads):  # noqa: F811
         requests = b"".join(wire.piece_message(wire.PIECE_REQUEST, i, blob.size(i)) for i in range(blob.count))
         link.settimeout(1)
         with contextlib.suppress(OSError):
-            while not stop.is_set():
-                link.sendall(requests)
+            link.sendall(requests)
+            while not stop.is_set() and (insists or reads):
+                if insists:
+                    link.sendall(requests)
                 if reads:
                     link.recv(1 << 20)
     takers = [threading.Thread(target=take, args=(link,), daemon=True) for link in links]

@@ -31,8 +31,8 @@ struct Stage {
   p2p::ConnectionPtr make() {
     p2p::Handshake peer;
     peer.have = Bitfield(info->piece_count());
-    return std::make_shared<Connection>(world.loop, backlog, info, pair.opened, std::move(peer), false, true,
-                                        world.clock().now());
+    return std::make_shared<Connection>(world.loop, backlog, info, pair.opened, std::move(peer), std::nullopt,
+                                        false, true, world.clock().now());
   }
   Connection::Payload payload() {
     Connection::Payload made;
@@ -98,6 +98,60 @@ TEST_CASE("connection: messages do not cut into a payload, and keep their order"
     CHECK(two == 2);
   };
   stage.world.run(body());
+  stage.stop();
+}
+
+TEST_CASE("connection: what a peer wants that takes nothing is no load, until it takes something") {
+  Stage stage;
+  auto& world = stage.world;
+  stage.start_writer();
+  stage.connection->send_piece(0, world.clock().now(), 1);
+  CHECK(stage.backlog.load().queued == blob_size);
+  const auto full = [&]() -> Task<> {
+    for (uint64_t before = 0; stage.pair.opened->bytes_sent() > before || before == 0;) {
+      before = stage.pair.opened->bytes_sent();
+      co_await world.clock().sleep(100ms);
+    }
+  };
+  world.run(full());
+  const TimePoint began = world.clock().now();
+  stage.connection->look_for_halt(began + 10s);  // what the sockets hold was taken since the last look
+  CHECK(stage.backlog.load().queued == blob_size);
+  stage.connection->look_for_halt(began);  // the transfer is young
+  CHECK(stage.backlog.load().queued == blob_size);
+  stage.connection->look_for_halt(began + 10s);
+  CHECK(stage.backlog.load().queued == 0);
+  stage.connection->send_piece(0, began, 2);
+  CHECK(stage.backlog.load().queued == 0);
+  CHECK(stage.connection->cancel_piece(0));
+  CHECK(stage.backlog.load().queued == 0);
+  const auto body = [&]() -> Task<> {
+    auto& stream = *stage.pair.accepted;
+    (void)take(co_await p2p::read_message(stream));
+    std::vector<std::byte> received(blob_size);
+    const auto begin = std::span(received).first(blob_size / 2);
+    take(co_await test::read_exact(stream, begin));
+    stage.connection->look_for_halt(began + 11s);
+    CHECK(stage.backlog.load().queued == blob_size);
+    take(co_await test::read_exact(stream, std::span(received).subspan(begin.size())));
+  };
+  world.run(body());
+  while (stage.backlog.load().queued > 0) world.loop.poll();
+  stage.stop();
+}
+
+TEST_CASE("connection: it knows what the peer was told of our load, by whatever message") {
+  Stage stage;
+  CHECK(stage.connection->knows_load(1));
+  stage.connection->send_piece(0, stage.world.clock().now(), 1);
+  CHECK_FALSE(stage.connection->knows_load(blob_size));
+  CHECK(stage.connection->knows_load(blob_size + 1));
+  CHECK(stage.connection->tell_load().queued == blob_size);
+  CHECK(stage.connection->knows_load(1));
+  CHECK(stage.connection->cancel_piece(0));
+  CHECK_FALSE(stage.connection->knows_load(blob_size));
+  stage.connection->told({0, 1});
+  CHECK(stage.connection->knows_load(1));
   stage.stop();
 }
 

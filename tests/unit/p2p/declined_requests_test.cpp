@@ -106,6 +106,36 @@ TEST_CASE("declined: neighbours are told of the load when it has changed") {
   CHECK(report->load.queued >= 3 * Asked::piece_length);
 }
 
+TEST_CASE("declined: neighbours are told of the load when what the handshake said of it is over") {
+  Asked seeder(0);
+  const auto queued = [&] {
+    const auto peers = seeder.engine->torrent(seeder.info.digest())->peers;
+    return !peers.empty() && peers[0].requests_of_peer >= Asked::pieces - 1;
+  };
+  REQUIRE(run(seeder.loop, EngineStage::holds(*seeder.clock, queued)));
+  auto other = seeder.dial();
+  other->send(
+      p2p::encode_frame(handshake_of(seeder.info, "0000000000000000000000000000000000000003", false)));
+  const auto hello = next(*other);
+  REQUIRE(std::get<p2p::Handshake>(hello).load);
+  CHECK(std::get<p2p::Handshake>(hello).load->queued > 5 * Asked::piece_length);
+  SECTION("after nothing else") {}
+  SECTION("after a refusal, which says it again") {
+    other->send(Asked::request(0));
+    const auto refusal = next(*other);
+    REQUIRE(std::holds_alternative<p2p::CancelPiece>(refusal));
+    CHECK(std::get<p2p::CancelPiece>(refusal).load->queued > 5 * Asked::piece_length);
+  }
+  SECTION("though the other peer stays, and takes nothing") {
+    p2p::Message told = next(*other);
+    CHECK(std::get<p2p::LoadReport>(told).load.queued == 0);
+    return;
+  }
+  seeder.peer.reset();
+  p2p::Message told = next(*other);
+  CHECK(std::get<p2p::LoadReport>(told).load.queued == 0);
+}
+
 TEST_CASE("declined: nothing that a peer of the reference asks for") {
   Asked seeder(0);
   for (uint32_t piece = 0; piece < Asked::pieces; ++piece) {
@@ -126,12 +156,14 @@ struct Leecher : EngineStage {
     tracker.known.emplace(digest, *made);
     info = *made;
   }
-  std::unique_ptr<RawPeer> accept_as(std::string_view id, io::Listener& listener) {
+  /// It says so of its load.
+  std::unique_ptr<RawPeer> accept_as(std::string_view id, io::Listener& listener,
+                                     p2p::Load load = {0, rate}) {
     auto peer = accept(listener);
     peer->read_frame();
     auto handshake = handshake_of(info, id, true);
     handshake.ns.clear();
-    handshake.load = p2p::Load{0, rate};
+    handshake.load = load;
     peer->send(p2p::encode_frame(handshake));
     return peer;
   }
@@ -143,6 +175,19 @@ struct Leecher : EngineStage {
   }
   MetaInfo info;
 };
+
+TEST_CASE("declined: whoever has nothing in the end asks though all say that they are busy") {
+  constexpr const char* busy_id = "1111111111111111111111111111111111111111";
+  Leecher leecher;
+  auto busy_at = leecher.listen(busy_id);
+  const auto opened = run(leecher.loop, leecher.engine->open(ns, leecher.info.digest()));
+  REQUIRE(opened);
+  auto load = GENERATE(p2p::Load{1'000'000'000'000'000, rate}, p2p::Load{1'000'000'000'000'000, 0});
+  auto busy = leecher.accept_as(busy_id, *busy_at, load);
+  const TimePoint began = leecher.clock->now();
+  CHECK(Leecher::next_request(*busy) == 0);
+  CHECK(leecher.clock->now() - began >= 500ms);
+}
 
 TEST_CASE("declined: the piece is asked for elsewhere, or here again") {
   constexpr const char* busy_id = "1111111111111111111111111111111111111111";
