@@ -36,7 +36,7 @@ inline constexpr size_t max_message_size = 32 * 1024;
 
 /// What a peer has to send, to all together.
 struct Load {
-  uint64_t queued = 0;  ///< bytes that it was asked for and has not sent
+  uint64_t queued = 0;  ///< bytes that it was asked for and has not sent, by peers that take them
   uint64_t rate = 0;    ///< bytes a second that leave it at best, lately; 0: not known
   bool operator==(const Load&) const = default;
 };

@@ -24,8 +24,9 @@ std::optional<double> PieceTimes::expected(TimePoint now) const {
 
 std::optional<uint64_t> ToldLoad::queued(TimePoint now) const {
   if (!load_) return std::nullopt;
-  const auto gone = static_cast<uint64_t>(static_cast<double>(load_->rate) * to_seconds(now - at_));
-  return load_->queued - std::min(load_->queued, gone);
+  const double gone = static_cast<double>(load_->rate) * to_seconds(now - at_);
+  if (gone >= static_cast<double>(load_->queued)) return 0;
+  return load_->queued - static_cast<uint64_t>(gone);
 }
 
 double guessed_wait(double piece_time, unsigned requests, double oldest) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -33,8 +34,11 @@ class PieceTimes {
 /// What a peer said last of what it has to send. Pure: time is an argument.
 class ToldLoad {
  public:
+  /// Bytes, and bytes a second: so that sums and products of what a peer says stay in their range.
+  static constexpr uint64_t most = uint64_t{1} << 56;
+
   void tell(Load load, TimePoint now) {
-    load_ = load;
+    load_ = Load{std::min(load.queued, most), std::min(load.rate, most)};
     at_ = now;
   }
   /// Bytes that are probably still before us; nullopt when it has never said.

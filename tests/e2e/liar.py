@@ -16,13 +16,19 @@ BITFIELDS = {
     "cut bitfield": lambda blob: wire.encode_bits(range(blob.count), blob.count)[:-1],
 }
 
+ENDLESS = (1 << 64) - 1
+# What the handshake of those says that speak the extension: queued, rate.
+LOADS = {"boast": (0, ENDLESS), "idle": (0, ENDLESS), "busy": (ENDLESS, 1), "reports": (0, 1)}
+
 
 class Liar:
     """`lie`: one of BITFIELDS, or how requests are answered:
 
     "bytes" (wrong ones), "length" (of another piece), "message" (longer than allowed), "silence", "refusal" (ERROR
     for each), "stall" (half a payload), "trickle" (a payload byte by byte), "twice" (each piece two times),
-    "unasked" (all pieces at once, asked for or not), "announces" (without an end), "junk" (types nobody knows).
+    "unasked" (all pieces at once, asked for or not), "announces" (without an end), "junk" (types nobody knows),
+    "boast" (says that it is idle and has the fastest of links, and declines), "idle" (the same, and silence),
+    "busy" (says that it is busy for ever), "reports" (of its load, without an end).
     """
 
     def __init__(self, address, blob, lie, peer_id=None):
@@ -55,7 +61,8 @@ class Liar:
             wire.read_frame(link)
             self.handshakes += 1
             bits = BITFIELDS[self.lie](self.blob) if self.lie in BITFIELDS else None
-            link.sendall(wire.handshake(self.blob, self.peer_id, range(self.blob.count), bits=bits))
+            hello = wire.handshake(self.blob, self.peer_id, range(self.blob.count), bits=bits)
+            link.sendall(wire.extended(hello, *LOADS[self.lie], version=1) if self.lie in LOADS else hello)
             while not self.stopped:
                 fields = wire.parse(wire.read_frame(link))
                 if fields[2] == [wire.PIECE_REQUEST]:
@@ -94,5 +101,10 @@ class Liar:
             flood = b"".join(wire.piece_message(wire.ANNOUNCE_PIECE, i) for i in range(self.blob.count)) * 200
             while not self.stopped:
                 link.sendall(flood)
+        elif self.lie == "boast":
+            link.sendall(wire.extended(wire.piece_message(wire.CANCEL_PIECE, index), *LOADS["boast"]))
+        elif self.lie == "reports":
+            while not self.stopped:
+                link.sendall(wire.extended(wire.frame(wire.number(2, wire.LOAD_REPORT)), 0, ENDLESS) * 1000)
         elif self.lie == "junk":
             link.sendall((wire.frame(b"\x10\x7f") + wire.message(wire.CANCEL_PIECE, b"\x10\xff\x7f")) * 10_000)

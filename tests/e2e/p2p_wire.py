@@ -12,6 +12,7 @@ import zlib
 
 LONGEST_MESSAGE = 32 * 1024
 BITFIELD, PIECE_REQUEST, PIECE_PAYLOAD, ANNOUNCE_PIECE, CANCEL_PIECE, ERROR, COMPLETE = range(7)
+LOAD_REPORT = 100
 BODY = {BITFIELD: 3, PIECE_REQUEST: 4, PIECE_PAYLOAD: 5, ANNOUNCE_PIECE: 6, CANCEL_PIECE: 7, ERROR: 8, COMPLETE: 9}
 
 
@@ -49,6 +50,12 @@ def message(kind, body=b""):
 
 def piece_message(kind, index, length=0, offset=0):
     return message(kind, number(2, index) + number(3, offset) + number(4, length))
+
+
+def extended(frame_of_peer, queued=0, rate=0, version=0):
+    """The frame with what krakend says beyond the protocol (docs/swarm-extension.md): its load, and its version."""
+    return frame(frame_of_peer[4:] + text(100, number(1, version) + varint(2 << 3) + varint(queued) +
+                                          varint(3 << 3) + varint(rate)))
 
 
 def error_message(index, why):

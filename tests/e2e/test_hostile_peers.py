@@ -53,6 +53,10 @@ def remarks(agent, host):
     ("unasked", None),
     ("announces", None),
     ("junk", None),
+    ("boast", None),
+    ("idle", None),
+    ("busy", "never asked"),
+    ("reports", None),
     *((bits, "never asked") for bits in liar.BITFIELDS),
 ])
 def test_a_lying_source(herd, agents, lie, reason):  # noqa: F811

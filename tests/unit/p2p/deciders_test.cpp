@@ -1,3 +1,4 @@
+#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -306,6 +307,13 @@ TEST_CASE("sources: what a peer told that it has to send drains at its rate") {
   CHECK(*load.queued(now + 2s) == 2 * MiB);
   CHECK(*load.queued(now + 1min) == 0);
   CHECK(load.rate() == 4 * MiB);
+  constexpr uint64_t endless = std::numeric_limits<uint64_t>::max();
+  load.tell({endless, endless}, now);
+  CHECK(*load.queued(now) == ToldLoad::most);
+  CHECK(*load.queued(now + 1h) == 0);
+  CHECK(load.rate() == ToldLoad::most);
+  load.tell({endless, 0}, now);
+  CHECK(*load.queued(now + 1h) == ToldLoad::most);
 }
 
 TEST_CASE("backlog: what is asked for and not sent, and what leaves at best") {
