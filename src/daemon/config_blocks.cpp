@@ -316,7 +316,7 @@ void add_scheduler(ConfigTable& table, p2p::EngineOptions& engine) {
   table.key("scheduler.no_peer_timeout", engine.no_peer_timeout,
             "a download to which no peer has been connected for this long fails");
   table.key("scheduler.super_seeding", engine.super_seeding,
-            "origins show each peer a few pieces at a time, so that different ones leave them");
+            "origins show each krakend peer a few pieces at a time, so that different ones leave them");
   table.accept("scheduler", {"emit_stats_interval"}, "GET /metrics is always up to date");
   table.accept("scheduler", {"probe_timeout"}, "has no effect in the reference either");
   add_connections(table, engine);

@@ -23,11 +23,12 @@ uint32_t SuperSeeder::shown_at_a_time(size_t peers) {
   return share(peers);
 }
 
-Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have) {
+Bitfield SuperSeeder::add_peer(const PeerId& id, const Bitfield& have, bool sees_all) {
   (void)remove_peer(id);
   Peer& peer = peers_[id];
   peer.have = have;
-  peer.shown = have;
+  peer.shown = sees_all ? Bitfield(have.size(), true) : have;
+  peer.open = peer.shown.count() - have.count();
   peer.counted = Bitfield(have.size());
   peer.taking = Bitfield(have.size());
   count_what_it_has(peer);

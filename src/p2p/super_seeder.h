@@ -14,8 +14,8 @@ namespace krakend::p2p {
 /// What an origin shows of a blob to each of its peers: a few pieces at a time that nobody was given yet,
 /// then those that the fewest have, lowest index first. So different pieces leave it, each about once, and
 /// the peers get the rest from each other. On the wire it is an incomplete bitfield that grows by
-/// ANNOUNCE_PIECE, which a reference peer understands as well. A lone peer is shown everything. Pure: no
-/// clock, no I/O.
+/// ANNOUNCE_PIECE. A lone peer is shown everything, and so is a reference peer: with its few neighbours it
+/// waits for what others do not pass on in time. Pure: no clock, no I/O.
 class SuperSeeder {
  public:
   explicit SuperSeeder(uint32_t pieces)
@@ -30,7 +30,8 @@ class SuperSeeder {
     PieceIndex piece;
   };
   /// A peer that has these pieces; returns the bitfield to greet it with.
-  Bitfield add_peer(const PeerId& peer, const Bitfield& have);
+  /// `sees_all`: it is shown everything at once.
+  Bitfield add_peer(const PeerId& peer, const Bitfield& have, bool sees_all = false);
   /// Returns what others are to be shown now.
   std::vector<Shown> remove_peer(const PeerId& peer);
   /// The peer was sent the piece, or says that it has it; returns what it is to be shown now.

@@ -250,7 +250,9 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   }
   auto deadline = context_->handshake_deadline(stream);
   const auto id = peer.peer_id;
-  const auto had = super_seeding() ? seeder_->add_peer(id, peer.have) : have_;
+  const auto had = super_seeding()
+                       ? seeder_->add_peer(id, peer.have, std::min(own_extension(), peer.extension) == 0)
+                       : have_;
   const auto ours = own_handshake(std::min(own_extension(), peer.extension), false, had);
   const auto frame = encode_frame(ours);
   Result<void> written;

@@ -55,6 +55,11 @@ class Headline {
             options_.rate};
   }
   /// The first agents are the slow ones, the last ones die.
+  /// Evenly spread.
+  bool is_old(size_t agent) const {
+    const auto before = [&](size_t agents) { return std::floor(static_cast<double>(agents) * options_.old); };
+    return before(agent + 1) > before(agent);
+  }
   bool is_slow(size_t agent) const { return static_cast<double>(agent) < options_.slow * options_.hosts; }
   bool dies(size_t agent) const {
     return static_cast<double>(options_.hosts - agent) <= options_.crashing * options_.hosts;
@@ -136,7 +141,8 @@ class Headline {
     for (unsigned i = 0; i < options_.hosts; ++i) {
       add(fmt::format("agent{}", i), agent_host(i), "agent",
           fmt::format("tracker: {{hosts: {}}}\nbuild_index: {{hosts: {}}}\n{}", static_list(trackers),
-                      static_list({host(3, 0).ip + ":15004"}), scheduler));
+                      static_list({host(3, 0).ip + ":15004"}),
+                      is_old(i) ? StormOptions::old_scheduler() : scheduler));
     }
     const cluster::HashRing ring(cluster::Hosts(origins), 3, [](const std::string&) { return true; });
     for (const SimBlob& blob : blobs_) {
@@ -251,6 +257,7 @@ class Headline {
   void report(double processor) {
     std::vector<double> downloads;
     std::vector<double> slow;
+    std::vector<double> old;
     std::vector<double> first;
     std::vector<double> images;
     size_t dead = 0;  // downloads
@@ -270,7 +277,7 @@ class Headline {
         slow.push_back(one.seconds());
         continue;
       }
-      downloads.push_back(one.seconds());
+      (is_old(agent) ? old : downloads).push_back(one.seconds());
       first.push_back(to_seconds(*one.first_byte - one.asked));
       if (agent != last_agent) images.push_back(0);
       last_agent = agent;
@@ -290,6 +297,7 @@ class Headline {
     fmt::print("first byte  {}\n", line(first));
     fmt::print("the last    {:.2f} s after the first was asked for\n", last_end());
     fmt::print("bound       {:.2f} s\n", bound());
+    if (!old.empty()) fmt::print("old agents  {}\n", line(old));
     if (!slow.empty()) fmt::print("slow hosts  {}; bound {:.2f} s\n", line(slow), slowness * bound());
     if (dead > 0) fmt::print("died        {} hosts\n", dead / options_.layers);
     fmt::print("origins     {:.3f} copies sent by all, {:.3f} per origin\n", copies,

@@ -31,6 +31,7 @@ struct HeadlineOptions {
   double slow = 0;        ///< share of the agents' hosts that have a tenth of the rate
   double crashing = 0;    ///< share of them that die half-way, without a word
   bool upstream = false;  ///< the reference's constants instead of the shipped ones, as far as YAML has them
+  double old = 0;         ///< share of the agents that have these all the same, as in mid of a roll-out
   NetworkOptions network = headline_network();
   std::string results;  ///< a file for the seconds of each download; empty: none
   std::string log_path;

@@ -57,6 +57,9 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_flag("--upstream", headline.upstream, "the reference's constants");
+  app.add_option("--old", headline.old, "share of the agents that have the reference's constants all the same")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_option("--results", headline.results, "a file for the seconds of each download");
   app.add_option("--log", headline.log_path, "a file for the nodes' logs");
   unsigned runs = 1;

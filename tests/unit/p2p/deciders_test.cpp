@@ -378,6 +378,21 @@ Bitfield shown_to(SuperSeeder& seeder, uint8_t number, uint32_t pieces) {
 
 }  // namespace
 
+TEST_CASE("super-seeding: who sees everything at once is shown nothing more, and takes nothing from others") {
+  constexpr uint32_t pieces = 100;
+  SuperSeeder seeder(pieces);
+  const Bitfield first = shown_to(seeder, 1, pieces);
+  const Bitfield second = shown_to(seeder, 2, pieces);
+  REQUIRE_FALSE(second.all());
+  CHECK(seeder.add_peer(peer(3), Bitfield(pieces), true).all());
+  CHECK(shown_to(seeder, 4, pieces).count() == SuperSeeder::shown_at_a_time(4));
+  for (PieceIndex piece = pieces; piece-- > 0;) {
+    for (const auto& [who, more] : seeder.took(peer(3), piece, true)) CHECK(who != peer(3));
+  }
+  CHECK(seeder.help(peer(3)).empty());
+  (void)seeder.remove_peer(peer(3));
+}
+
 TEST_CASE("super-seeding: a lone peer sees everything, many see different pieces") {
   SuperSeeder seeder(100);
   CHECK(shown_to(seeder, 1, 100).all());
