@@ -24,7 +24,7 @@ Connection::Connection(io::Loop& loop, Backlog& backlog, std::shared_ptr<const M
       info_(std::move(info)),
       wake_(loop) {
   stream_->limit_backlog(socket_backlog_);
-  if (told) this->told(*told);
+  this->told(told.value_or(Load{}), now);
   if (peer.load) load.tell(*peer.load, now);
 }
 
@@ -38,10 +38,10 @@ void Connection::forget(PieceIndex index) {
   if (!halted_) backlog_.dropped(size);
 }
 
-bool Connection::knows_load(uint64_t least) const {
+bool Connection::knows_load(uint64_t least, TimePoint now) const {
   const uint64_t queued = backlog_.load().queued;
-  const auto [less, more] = std::minmax(told_queued_, queued);
-  return more - less < least;
+  const uint64_t reckoned = told_load_.queued(now).value_or(0);
+  return std::max(queued, reckoned) - std::min(queued, reckoned) < least;
 }
 
 void Connection::look_for_halt(TimePoint now) {
@@ -173,7 +173,7 @@ Task<bool> Connection::write_piece(PieceIndex index, const Payload& payload) {
     header.index = index;
     header.offset = static_cast<uint32_t>(at);
     header.length = static_cast<uint32_t>(std::min(most, length - at));
-    if (extended()) header.load = tell_load();
+    if (extended()) header.load = tell_load(payload.clock->now());
     if (!co_await write_portion(header, payload)) co_return false;
     set_halted(false);
     to_send_ -= header.length;

@@ -65,13 +65,13 @@ class Connection {
   bool send_piece(PieceIndex index, TimePoint now, size_t most);
   size_t queued_pieces() const { return pieces_.size(); }
   /// Our load, for a message to the peer: what it was told last is kept.
-  Load tell_load() {
-    told(backlog_.load());
+  Load tell_load(TimePoint now) {
+    told(backlog_.load(), now);
     return backlog_.load();
   }
-  void told(const Load& ours) { told_queued_ = ours.queued; }
-  /// Whether what the peer was told of our queue is less than `least` bytes from what it is.
-  bool knows_load(uint64_t least) const;
+  void told(const Load& ours, TimePoint now) { told_load_.tell(ours, now); }
+  /// Whether what the peer reckons of our queue is less than `least` bytes from what it is.
+  bool knows_load(uint64_t least, TimePoint now) const;
   /// To be called about once a second: what a peer wants that takes nothing stands in nobody's way, and is no
   /// part of our load until it takes something.
   void look_for_halt(TimePoint now);
@@ -114,7 +114,7 @@ class Connection {
   bool extended_;
   bool writing_ = true;  ///< the stream belongs to the writer task, which has not begun, or is at it
   bool halted_ = false;  ///< the peer takes nothing: what it wants is not in the backlog
-  uint64_t told_queued_ = 0;
+  ToldLoad told_load_;   ///< of ours, to the peer
 
  public:
   PeerCounts* counted = nullptr;  ///< the torrent's, of this peer, where it has been looked for

@@ -67,7 +67,8 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   /// and declines what it is asked for: longer queues here are idle links elsewhere.
   static constexpr uint64_t longest_queue = 5;
   static constexpr double longest_queue_seconds = 0.07;
-  /// Neighbours are told our load again when it has changed by what leaves in so long, at least by a piece.
+  /// Neighbours are told our load again when what they reckon is off by what leaves in so long, at least by a
+  /// piece.
   static constexpr double told_again_seconds = 0.04;
   /// Of one peer: what nobody else has, or all are busy with, must come in the end.
   static constexpr Duration longest_declined = 1s;
@@ -225,7 +226,7 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
     std::string extended;  ///< for who speaks the extension
   };
   Announcement announcement_of(PieceIndex index) const;
-  static void announce(Connection& peer, const Announcement& piece);
+  void announce(Connection& peer, const Announcement& piece) const;
   void piece_arrived(Connection& connection, PieceIndex index);
   /// May be asked for again, unless somebody else is asked for it or sends it.
   void release_unless_asked(PieceIndex index);

@@ -139,7 +139,7 @@ Result<void> Torrent::on_request(Connection& connection, const PieceRequest& req
     return {};
   } else if (declines(connection)) {
     context_->met(SwarmLimit::declined_requests);
-    connection.send(CancelPiece{request.index, connection.tell_load()});
+    connection.send(CancelPiece{request.index, connection.tell_load(context_->clock.now())});
     return {};
   } else if (!connection.send_piece(request.index, context_->clock.now(),
                                     context_->options.sender_buffer_size)) {
@@ -379,8 +379,8 @@ Torrent::Announcement Torrent::announcement_of(PieceIndex index) const {
   return {load, encode_frame(AnnouncePiece{index, {}}), encode_frame(AnnouncePiece{index, load})};
 }
 
-void Torrent::announce(Connection& peer, const Announcement& piece) {
-  if (peer.extended()) peer.told(piece.load);
+void Torrent::announce(Connection& peer, const Announcement& piece) const {
+  if (peer.extended()) peer.told(piece.load, context_->clock.now());
   peer.send_frame(peer.extended() ? piece.extended : piece.plain);
 }
 
@@ -391,7 +391,8 @@ void Torrent::report_load() {
 void Torrent::report_load_to(Connection& peer) {
   if (!peer.extended() || peer.have().all()) return;
   const uint64_t least = std::max(info_->piece_length(), context_->backlog.leaves_in(told_again_seconds));
-  if (!peer.knows_load(least)) peer.send(LoadReport{peer.tell_load()});
+  const auto now = context_->clock.now();
+  if (!peer.knows_load(least, now)) peer.send(LoadReport{peer.tell_load(now)});
 }
 
 void Torrent::release_unless_asked(PieceIndex index) {

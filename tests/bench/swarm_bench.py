@@ -129,6 +129,7 @@ def shaped_swarm(bench):
     """One origin, AGENTS=… (8) agents, pieces of PIECE=… (256KB), MBIT=… (200) in each direction for each of them; all pull the blob at once."""
     with Hosts(AGENTS + 1) as hosts:
         shaped_pulls(bench, hosts, "", "scheduler: {}")
+        shaped_pulls(bench, hosts, "without the extension: ", "scheduler: {extension: false}")
         shaped_pulls(bench, hosts, "upstream's constants: ", UPSTREAM)
 
 

@@ -140,18 +140,22 @@ TEST_CASE("connection: what a peer wants that takes nothing is no load, until it
   stage.stop();
 }
 
-TEST_CASE("connection: it knows what the peer was told of our load, by whatever message") {
+TEST_CASE("connection: it knows what the peer reckons of our load, by whatever message it was told") {
   Stage stage;
-  CHECK(stage.connection->knows_load(1));
-  stage.connection->send_piece(0, stage.world.clock().now(), 1);
-  CHECK_FALSE(stage.connection->knows_load(blob_size));
-  CHECK(stage.connection->knows_load(blob_size + 1));
-  CHECK(stage.connection->tell_load().queued == blob_size);
-  CHECK(stage.connection->knows_load(1));
-  CHECK(stage.connection->cancel_piece(0));
-  CHECK_FALSE(stage.connection->knows_load(blob_size));
-  stage.connection->told({0, 1});
-  CHECK(stage.connection->knows_load(1));
+  auto& connection = *stage.connection;
+  const TimePoint now = stage.world.clock().now();
+  CHECK(connection.knows_load(1, now));
+  connection.send_piece(0, now, 1);
+  CHECK_FALSE(connection.knows_load(blob_size, now));
+  CHECK(connection.knows_load(blob_size + 1, now));
+  CHECK(connection.tell_load(now).queued == blob_size);
+  CHECK(connection.knows_load(1, now));
+  CHECK(connection.cancel_piece(0));
+  CHECK_FALSE(connection.knows_load(blob_size, now + 1h));
+  connection.told({blob_size, blob_size}, now);
+  CHECK_FALSE(connection.knows_load(blob_size / 2 + 1, now));
+  CHECK(connection.knows_load(blob_size / 2 + 1, now + 500ms));
+  CHECK(connection.knows_load(1, now + 1s));
   stage.stop();
 }
 
