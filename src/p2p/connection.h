@@ -66,8 +66,9 @@ class Connection {
   size_t queued_pieces() const { return pieces_.size(); }
   /// Our load, for a message to the peer: what it was told last is kept.
   Load tell_load(TimePoint now) {
-    told(backlog_.load(), now);
-    return backlog_.load();
+    const Load ours = backlog_.load();
+    told(ours, now);
+    return ours;
   }
   void told(const Load& ours, TimePoint now) { told_load_.tell(ours, now); }
   /// Whether what the peer reckons of our queue is less than `least` bytes from what it is.

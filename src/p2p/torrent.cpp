@@ -5,6 +5,26 @@
 #include "krakend/storage/piece_check.h"
 
 namespace krakend::p2p {
+namespace {
+
+/// True while it lives, and whoever waits for its end is woken then, though the task that holds it was
+/// stopped.
+class Underway {
+ public:
+  Underway(bool& flag, io::Condition& ended) : flag_(flag), ended_(ended) { flag_ = true; }
+  Underway(const Underway&) = delete;
+  Underway& operator=(const Underway&) = delete;
+  ~Underway() {
+    flag_ = false;
+    ended_.notify_all();
+  }
+
+ private:
+  bool& flag_;
+  io::Condition& ended_;
+};
+
+}  // namespace
 
 /// A client's view of the blob; also moves the read cursor of the picker.
 class TorrentReader final : public io::Content {
@@ -222,13 +242,7 @@ Task<Result<void>> Torrent::mark_pieces() {
   const auto partial = partial_;
   const auto pieces = std::exchange(unmarked_, {});
   if (!partial || pieces.empty()) co_return Result<void>{};
-  marking_ = true;
-  // Also when this task is stopped meanwhile: others wait for it.
-  const auto done = [this](bool* marking) {
-    *marking = false;
-    progress_.notify_all();
-  };
-  const std::unique_ptr<bool, decltype(done)> until_done(&marking_, done);
+  const Underway marking(marking_, progress_);
   co_return co_await partial->mark(pieces);
 }
 

@@ -146,7 +146,6 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   void doubt_slow_peers(TimePoint now);
   /// Tells peers that lack something what we have to send, where that has changed much.
   void report_load();
-  void report_load_to(Connection& peer);
 
   /// A reader over the blob; what has been verified is readable at once.
   io::ContentPtr open_reader();
@@ -221,12 +220,23 @@ class Torrent : public std::enable_shared_from_this<Torrent> {
   Task<Result<void>> drain(ConnectionPtr connection, PiecePayload payload);
   /// Of one piece, encoded once for however many peers are told.
   struct Announcement {
-    Load load;  ///< what it tells
+    Load load;     ///< what it tells
+    TimePoint at;  ///< when that was so
     std::string plain;
     std::string extended;  ///< for who speaks the extension
   };
   Announcement announcement_of(PieceIndex index) const;
-  void announce(Connection& peer, const Announcement& piece) const;
+  static void announce(Connection& peer, const Announcement& piece);
+  /// Of our load, the same way.
+  struct Report {
+    Load load;
+    TimePoint at;
+    uint64_t least;  ///< bytes that a peer's reckoning may not be off
+    std::string frame;
+  };
+  Report load_report() const;
+  /// Where the peer lacks something and does not know it.
+  static void report(Connection& peer, const Report& load);
   void piece_arrived(Connection& connection, PieceIndex index);
   /// May be asked for again, unless somebody else is asked for it or sends it.
   void release_unless_asked(PieceIndex index);

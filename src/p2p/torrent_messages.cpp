@@ -376,23 +376,30 @@ void Torrent::piece_arrived(Connection& connection, PieceIndex index) {
 
 Torrent::Announcement Torrent::announcement_of(PieceIndex index) const {
   const Load load = context_->backlog.load();
-  return {load, encode_frame(AnnouncePiece{index, {}}), encode_frame(AnnouncePiece{index, load})};
+  return {load, context_->clock.now(), encode_frame(AnnouncePiece{index, {}}),
+          encode_frame(AnnouncePiece{index, load})};
 }
 
-void Torrent::announce(Connection& peer, const Announcement& piece) const {
-  if (peer.extended()) peer.told(piece.load, context_->clock.now());
+void Torrent::announce(Connection& peer, const Announcement& piece) {
+  if (peer.extended()) peer.told(piece.load, piece.at);
   peer.send_frame(peer.extended() ? piece.extended : piece.plain);
 }
 
 void Torrent::report_load() {
-  for (const auto& [id, peer] : peers_) report_load_to(*peer);
+  const Report load = load_report();
+  for (const auto& [id, peer] : peers_) report(*peer, load);
 }
 
-void Torrent::report_load_to(Connection& peer) {
-  if (!peer.extended() || peer.have().all()) return;
-  const uint64_t least = std::max(info_->piece_length(), context_->backlog.leaves_in(told_again_seconds));
-  const auto now = context_->clock.now();
-  if (!peer.knows_load(least, now)) peer.send(LoadReport{peer.tell_load(now)});
+Torrent::Report Torrent::load_report() const {
+  const Load load = context_->backlog.load();
+  const uint64_t soon = context_->backlog.leaves_in(told_again_seconds);
+  return {load, context_->clock.now(), std::max(info_->piece_length(), soon), encode_frame(LoadReport{load})};
+}
+
+void Torrent::report(Connection& peer, const Report& load) {
+  if (!peer.extended() || peer.have().all() || peer.knows_load(load.least, load.at)) return;
+  peer.told(load.load, load.at);
+  peer.send_frame(load.frame);
 }
 
 void Torrent::release_unless_asked(PieceIndex index) {

@@ -250,10 +250,9 @@ Task<> Torrent::accept(io::StreamPtr stream, Handshake peer) {
   }
   auto deadline = context_->handshake_deadline(stream);
   const auto id = peer.peer_id;
-  const auto had = super_seeding()
-                       ? seeder_->add_peer(id, peer.have, std::min(own_extension(), peer.extension) == 0)
-                       : have_;
-  const auto ours = own_handshake(std::min(own_extension(), peer.extension), false, had);
+  const auto extension = std::min(own_extension(), peer.extension);
+  const auto had = super_seeding() ? seeder_->add_peer(id, peer.have, extension == 0) : have_;
+  const auto ours = own_handshake(extension, false, had);
   const auto frame = encode_frame(ours);
   Result<void> written;
   {
@@ -311,7 +310,7 @@ void Torrent::add_connection(io::StreamPtr stream, Handshake peer, const std::op
                               on_sent};
   context_->tasks.spawn(Connection::write_loop(connection, std::move(payload)), "peer writer");
   context_->tasks.spawn(read_loop(self, connection), "peer reader");
-  report_load_to(*connection);  // what has changed since the handshake was written
+  report(*connection, load_report());  // what has changed since the handshake was written
   request_more();
 }
 

@@ -54,12 +54,12 @@ class Headline {
     return {fmt::format("10.{}.{}.{}", net, number / per_net, number % per_net + 1), 0, options_.rate,
             options_.rate};
   }
-  /// The first agents are the slow ones, the last ones die.
-  /// Evenly spread.
+  /// Those are evenly spread.
   bool is_old(size_t agent) const {
     const auto before = [&](size_t agents) { return std::floor(static_cast<double>(agents) * options_.old); };
     return before(agent + 1) > before(agent);
   }
+  /// The first agents are the slow ones, the last ones die.
   bool is_slow(size_t agent) const { return static_cast<double>(agent) < options_.slow * options_.hosts; }
   bool dies(size_t agent) const {
     return static_cast<double>(options_.hosts - agent) <= options_.crashing * options_.hosts;
