@@ -13,17 +13,13 @@
 #include "p2p/seldom.h"
 #include "p2p/source_chooser.h"
 #include "support/catch.h"
+#include "unit/p2p/numbered_peer.h"
 
 using namespace krakend;
 using namespace krakend::p2p;
+using krakend::test::peer;
 
 namespace {
-
-PeerId peer(uint8_t number) {
-  std::array<uint8_t, 20> bytes{};
-  bytes[0] = number;
-  return PeerId(bytes);
-}
 
 Bitfield random_field(std::mt19937_64& random, uint32_t size) {
   Bitfield field(size);

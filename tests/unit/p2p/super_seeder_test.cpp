@@ -8,17 +8,13 @@
 #include "krakend/core/units.h"
 #include "p2p/super_seeder.h"
 #include "support/catch.h"
+#include "unit/p2p/numbered_peer.h"
 
 using namespace krakend;
 using namespace krakend::p2p;
+using krakend::test::peer;
 
 namespace {
-
-PeerId peer(uint8_t number) {
-  std::array<uint8_t, 20> bytes{};
-  bytes[0] = number;
-  return PeerId(bytes);
-}
 
 Bitfield shown_to(SuperSeeder& seeder, uint8_t number, uint32_t pieces) {
   return seeder.add_peer(peer(number), Bitfield(pieces));
